@@ -1,0 +1,17 @@
+//! The server: intake, journal, fan-out, operator API and command line. All of its I/O; none of its decisions.
+//!
+//! The path of a message runs through the rooms in this order: [`intake`] receives and verifies, [`desk`] drives the
+//! pipeline, [`journal`] makes records durable, [`feed`] carries them to subscribers, [`search`] indexes them behind.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod desk;
+pub mod feed;
+pub mod identity;
+pub mod intake;
+pub mod journal;
+pub mod registry;
+pub mod search;
+pub mod serve;
+pub mod telemetry;

@@ -1,0 +1,15 @@
+//! What is decided about a verified message: the desk and the zones, as state machines over values and time.
+//!
+//! Everything here is a function of its inputs. It is given verified messages, the current time and what the journal
+//! and the index report; it yields records to append, receipts to send and questions to look up. It reads no clock,
+//! socket, file, thread or random source, so the gateway and the simulator drive the same code (promise 10).
+
+mod desk;
+mod record;
+mod time;
+mod zones;
+
+pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
+pub use record::{Carrier, Cursor, DeviceIndex, Record};
+pub use time::{Span, Time};
+pub use zones::{Zone, ZoneId, ZoneIndex, ZoneProblem, Zones};

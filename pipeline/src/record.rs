@@ -1,0 +1,82 @@
+//! A line of the journal: one accepted message and what was decided about it.
+//!
+//! The desk makes records, the journal keeps them, feeds and the index read them. The signed bytes are the truth that
+//! a record is derived from; they travel as one shared buffer and are never copied or re-encoded.
+
+use bytes::Bytes;
+use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position};
+
+use crate::{Time, ZoneId};
+
+/// A place in the journal. The first record is at 1; a record's cursor is never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Cursor(pub u64);
+
+impl Cursor {
+    /// The place behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A device's place in the registry: dense, stable for the life of the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceIndex(pub u32);
+
+/// The way a message came in. The numbers are the journal's and are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// A stream of a QUIC connection.
+    Quic = 1,
+}
+
+impl Carrier {
+    /// Every carrier.
+    pub const ALL: [Self; 1] = [Self::Quic];
+
+    /// The carrier with this stored number.
+    #[must_use]
+    pub fn from_stored(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|carrier| *carrier as u64 == number)
+    }
+
+    /// The name that metrics and tables use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quic => "quic",
+        }
+    }
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place.
+    pub cursor: Cursor,
+    /// When the message was read off the wire.
+    pub received_at: Time,
+    /// The device that signed it.
+    pub device: DeviceId,
+    /// The message's identity.
+    pub message_id: MessageId,
+    /// The alert it opened or belongs to; nothing for heartbeats.
+    pub alert: Option<AlertId>,
+    /// What it is for.
+    pub kind: Kind,
+    /// The device's counters.
+    pub counters: Counters,
+    /// Category, if it states one.
+    pub category: Category,
+    /// The zone that it is routed to.
+    pub zone: ZoneId,
+    /// What was odd about it.
+    pub labels: Labels,
+    /// How it came.
+    pub carrier: Carrier,
+    /// The place that the device was enrolled with, where the message itself has none.
+    pub site: Option<Position>,
+    /// The signed message as received.
+    pub signed: Bytes,
+}

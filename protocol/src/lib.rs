@@ -1,0 +1,30 @@
+//! What travels between a device and the gateway: messages, the signed envelope around them, and receipts.
+//!
+//! Bytes become values here and values become bytes; nothing else happens. This crate holds no keys and checks no
+//! signature: it yields the bytes to be verified ([`Envelope::to_be_signed`]) and says why bytes are not a message.
+//! It reads no clock, allocates nothing while it decodes, and never panics on what came from outside.
+//!
+//! The wire format is written for strangers in `docs/protocol.md`.
+#![no_std]
+
+extern crate alloc;
+
+mod canonical;
+mod envelope;
+mod ids;
+mod labels;
+mod message;
+mod position;
+mod reason;
+mod receipt;
+
+pub use canonical::{CanonicalError, check_canonical};
+pub use envelope::{Algorithm, Envelope, EnvelopeError, SIGNED_LEN_MAX, assemble, to_be_signed};
+pub use ids::{AlertId, Boot, Counters, DeviceId, IdError, MessageId, Realm, Sequence, UnixMillis};
+pub use labels::{Label, Labels};
+pub use message::{
+    Category, FIRMWARE_LEN_MAX, Kind, Message, MessageError, NOTE_LEN_MAX, Nonce, Percent,
+};
+pub use position::{Method, Position};
+pub use reason::Reason;
+pub use receipt::{RECEIPT_LEN_MAX, Receipt, ReceiptError, Status};
