@@ -84,6 +84,12 @@ impl Zones {
         self.zones.get(usize::from(index.0))
     }
 
+    /// The id of the zone at this place.
+    #[must_use]
+    pub fn id(&self, index: ZoneIndex) -> ZoneId {
+        self.get(index).map_or_else(|| ZoneId::new(""), |zone| zone.id.clone())
+    }
+
     /// The zone with this id.
     #[must_use]
     pub fn find(&self, _id: &str) -> Option<ZoneIndex> {

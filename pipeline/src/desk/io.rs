@@ -1,21 +1,17 @@
-//! The desk: the one writer that decides about every verified message, in one order.
-//!
-//! It is given arrivals, how far the journal is synced and the index filled, and the answers to its own questions. It
-//! yields, in order, records to append, receipts to send and ids to look up.
+//! What goes into the desk and what comes out of it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position, Receipt};
 
-use crate::{Carrier, Cursor, DeviceIndex, Record, Time, Zones};
+use crate::{Carrier, Cursor, DeviceIndex, Record, Time, ZoneId, Zones};
 
 /// Who waits for a receipt. Given by the caller, unique among those that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A message whose signature was verified and whose device is known and enrolled.
+/// A message whose signature was verified and whose device is enrolled.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// Who waits for the receipt.
@@ -49,29 +45,27 @@ pub struct Arrival {
 }
 
 /// What the index knows of a message id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Where the first copy is journaled.
     pub cursor: Cursor,
     /// The device that signed it.
     pub device: DeviceId,
-    /// The alert it opened or belongs to.
-    pub alert: Option<AlertId>,
+    /// The zone that it was routed to.
+    pub zone: ZoneId,
 }
 
 /// A journaled record as it is told to the desk at a start, in order of cursors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
     /// Its place.
     pub cursor: Cursor,
     /// The device's place in the registry; nothing if it is no longer there.
     pub device_index: Option<DeviceIndex>,
-    /// The device that signed it.
-    pub device: DeviceId,
     /// The message's identity.
     pub message_id: MessageId,
-    /// The alert it opened or belongs to.
-    pub alert: Option<AlertId>,
+    /// The zone that it was routed to.
+    pub zone: ZoneId,
     /// What it is for.
     pub kind: Kind,
     /// The device's counters.
@@ -96,7 +90,7 @@ pub enum Input {
     },
     /// At a start: the highest counters that the index knows of a device.
     Counted(DeviceIndex, Counters),
-    /// At a start: a record behind what the index knows, in order of cursors.
+    /// At a start: the newest records in order of cursors, without gaps, at least all that are not indexed.
     Recalled(Past),
     /// The zones were changed.
     Rezoned(Arc<Zones>),
@@ -116,34 +110,9 @@ pub enum Output {
 /// The bounds of the desk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeskConfig {
-    /// Message ids kept in memory, so that most copies are found without a look-up.
+    /// Message ids kept in memory, so that most copies are found without a look-up. When all of them are ahead of the
+    /// index, the desk wants no more until the index has caught up.
     pub remembered_max: usize,
-}
-
-/// The one writer.
-#[derive(Debug)]
-pub struct Desk {
-    outputs: VecDeque<Output>,
-}
-
-impl Desk {
-    /// A desk that has seen nothing.
-    #[must_use]
-    pub fn new(_config: DeskConfig, _zones: Arc<Zones>) -> Self {
-        Self { outputs: VecDeque::new() }
-    }
-
-    /// Takes one input. What follows from it is read with [`poll_output`](Self::poll_output).
-    pub fn handle(&mut self, _input: Input, _now: Time) {}
-
-    /// The next thing to be done, if any.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    /// When `handle` should next be called though nothing happened.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Time> {
-        None
-    }
+    /// Arrivals without a receipt; at this many the desk wants no more.
+    pub in_hand_max: usize,
 }
