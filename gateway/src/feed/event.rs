@@ -1,0 +1,302 @@
+//! One record as one server-sent event: `id:`, `event: alert` and one line of JSON.
+//!
+//! It is given a journaled record and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
+//! on the feed. What the message itself says (place, note, battery) is read again from its signed bytes, which are the
+//! truth; they were verified when they came. Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
+
+use pipeline::{Record, Time};
+use protocol::{Envelope, Kind, Labels, Message, Position};
+use serde::{Serialize, Serializer};
+
+use super::cursor::CursorCodec;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// The JSON of an event. Names are part of the contract with subscribers; names may be added.
+#[derive(Serialize)]
+struct EventData<'a> {
+    alert_id: Option<&'a str>,
+    message_id: &'a str,
+    device_id: &'a str,
+    kind: &'a str,
+    category: &'a str,
+    position: Option<Place>,
+    zone: &'a str,
+    received_at: &'a str,
+    flags: Flags,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    battery: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
+
+/// Where, and who says so.
+#[derive(Serialize)]
+struct Place {
+    lat: f64,
+    lon: f64,
+    radius_m: u32,
+    method: &'static str,
+    age_s: u32,
+    source: &'static str,
+}
+
+impl Place {
+    fn new(position: &Position, source: &'static str) -> Self {
+        Self {
+            lat: position.lat(),
+            lon: position.lon(),
+            radius_m: position.radius_m,
+            method: position.method.name(),
+            age_s: position.age_s,
+            source,
+        }
+    }
+}
+
+/// The names of the labels, in order of their bits.
+struct Flags(Labels);
+
+impl Serialize for Flags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(protocol::Label::name))
+    }
+}
+
+/// Appends the event of `record` to `out`. Returns whether there is one: heartbeats are not on the feed.
+pub fn encode_event(record: &Record, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
+    if record.kind == Kind::Heartbeat {
+        return false;
+    }
+    let start = out.len();
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(&codec.seal(record.cursor));
+    out.extend_from_slice(b"\nevent: alert\ndata: ");
+    if let Err(error) = write_data(record, out) {
+        out.truncate(start);
+        tracing::error!(message = %record.message_id, %error, "event cannot be written");
+        return false;
+    }
+    out.extend_from_slice(b"\n\n");
+    true
+}
+
+fn write_data(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let message = decode(record);
+    let position = match (message.and_then(|message| message.position), record.site) {
+        (Some(position), _) => Some(Place::new(&position, "message")),
+        (None, Some(site)) => Some(Place::new(&site, "enrolled_site")),
+        (None, None) => None,
+    };
+    let alert_id = record.alert.map(|alert| hex(alert.as_bytes()));
+    let message_id = hex(record.message_id.as_bytes());
+    let device_id = hex(record.device.as_bytes());
+    let received_at = rfc3339(record.received_at);
+    let data = EventData {
+        alert_id: alert_id.as_ref().map(|text| ascii(text)),
+        message_id: ascii(&message_id),
+        device_id: ascii(&device_id),
+        kind: record.kind.name(),
+        category: record.category.name(),
+        position,
+        zone: record.zone.as_str(),
+        received_at: ascii(&received_at),
+        flags: Flags(record.labels),
+        silent: record.labels.contains(protocol::Label::Silent).then_some(true),
+        battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
+        note: message.and_then(|message| message.note),
+    };
+    serde_json::to_writer(out, &data)
+}
+
+/// The message in the record's signed bytes.
+///
+/// They decoded when they were received, so bytes that do not decode mean a damaged journal. The event is still sent,
+/// with what the record itself holds: an alert without its place is worth more than none.
+fn decode(record: &Record) -> Option<Message<'_>> {
+    let message = Envelope::parse(&record.signed)
+        .map_err(|error| error.to_string())
+        .and_then(|envelope| Message::decode(envelope.message).map_err(|error| error.to_string()));
+    match message {
+        Ok((message, _)) => Some(message),
+        Err(error) => {
+            tracing::error!(message = %record.message_id, error, "journaled message is unreadable");
+            None
+        }
+    }
+}
+
+/// Sixteen bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8; 16]) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+    text
+}
+
+/// Text of bytes that are ASCII by construction.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// `time` as RFC 3339 in UTC with milliseconds. Years beyond 9999 are shown as 9999.
+fn rfc3339(time: Time) -> [u8; 24] {
+    let ms = time.to_millis().0;
+    let (year, month, day) = civil(ms / DAY_MS);
+    let of_day = ms % DAY_MS;
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |at: usize, width: usize, value: u64| {
+        let mut value = value;
+        for place in text.iter_mut().skip(at).take(width).rev() {
+            *place = b'0' + u8::try_from(value % 10).unwrap_or_default();
+            value /= 10;
+        }
+    };
+    put(0, 4, year.min(9999));
+    put(5, 2, month);
+    put(8, 2, day);
+    put(11, 2, of_day / 3_600_000);
+    put(14, 2, of_day / 60_000 % 60);
+    put(17, 2, of_day / 1_000 % 60);
+    put(20, 3, of_day % 1_000);
+    text
+}
+
+/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
+///
+/// Counts from 0000-03-01, so that the leap day ends a year; an era is the 400 years after which the calendar repeats.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use protocol::{
+        AlertId, Algorithm, Category, Counters, DeviceId, Label, MessageId, Method, Nonce, Percent,
+    };
+
+    use super::*;
+    use crate::feed::testing::record;
+
+    fn encoded(record: &Record) -> String {
+        let mut out = vec![];
+        encode_event(record, &CursorCodec::new([7; 16]), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn data(record: &Record) -> serde_json::Value {
+        let event = encoded(record);
+        let line = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        serde_json::from_str(line).unwrap()
+    }
+
+    fn message() -> Message<'static> {
+        let mut position = Position::new(-79_666_200, 1_126_326_000).unwrap();
+        position.radius_m = 12;
+        position.method = Method::Gnss;
+        position.age_s = 3;
+        Message {
+            category: Some(Category::Fire),
+            position: Some(position),
+            battery: Percent::new(40),
+            silent: true,
+            note: Some("Jl. \"Ijen\" 1\nlantai 2"),
+            ..Message::raise(Counters::new(1, 2), Nonce([5; 8]))
+        }
+    }
+
+    fn golden() -> Record {
+        let signed =
+            protocol::assemble(Algorithm::EdDsa, &DeviceId([9; 16]), &message().encode(), &[0; 64]);
+        Record {
+            received_at: Time(1_772_323_199_999_999),
+            device: DeviceId([9; 16]),
+            message_id: MessageId([0xab; 16]),
+            alert: Some(AlertId([0xab; 16])),
+            category: Category::Fire,
+            labels: Labels::NONE.with(Label::Silent).with(Label::CountersBehind),
+            signed: signed.into(),
+            ..record(5, "klojen")
+        }
+    }
+
+    #[test]
+    fn event_has_exactly_these_bytes() {
+        let expected = concat!(
+            "id: ID\n",
+            "event: alert\n",
+            "data: {\"alert_id\":\"abababababababababababababababab\",",
+            "\"message_id\":\"abababababababababababababababab\",",
+            "\"device_id\":\"09090909090909090909090909090909\",\"kind\":\"raise\",\"category\":\"fire\",",
+            "\"position\":{\"lat\":-7.96662,\"lon\":112.6326,\"radius_m\":12,\"method\":\"gnss\",",
+            "\"age_s\":3,\"source\":\"message\"},\"zone\":\"klojen\",",
+            "\"received_at\":\"2026-02-28T23:59:59.999Z\",\"flags\":[\"silent\",\"counters_behind\"],",
+            "\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
+        );
+        assert_eq!(encoded(&golden()), expected);
+    }
+
+    #[test]
+    fn enrolled_site_stands_in_for_a_missing_position() {
+        let message = Message { position: None, ..message() };
+        let signed =
+            protocol::assemble(Algorithm::EdDsa, &DeviceId([9; 16]), &message.encode(), &[0; 64]);
+        let mut record = Record { signed: signed.into(), ..golden() };
+        assert_eq!(data(&record)["position"], serde_json::Value::Null);
+        record.site = Position::new(10_000_000, -20_000_000);
+        assert_eq!(
+            data(&record)["position"],
+            serde_json::json!({"lat": 1.0, "lon": -2.0, "radius_m": 0, "method": "unknown",
+                "age_s": 0, "source": "enrolled_site"})
+        );
+    }
+
+    #[test]
+    fn unreadable_bytes_still_make_an_event_without_a_place() {
+        let record = Record { signed: vec![0xff; 9].into(), ..golden() };
+        let data = data(&record);
+        assert_eq!(data["alert_id"], "abababababababababababababababab");
+        assert_eq!(data["position"], serde_json::Value::Null);
+        assert_eq!(data.get("note"), None);
+    }
+
+    #[test]
+    fn heartbeats_are_not_on_the_feed() {
+        let record = Record { kind: Kind::Heartbeat, alert: None, ..golden() };
+        assert_eq!(encoded(&record), "");
+    }
+
+    proptest! {
+        #[test]
+        fn no_note_breaks_out_of_its_line(note in "\\PC{0,60}[\r\n\u{2028}\u{85}\0]{0,4}") {
+            let message = Message { note: Some(&note), ..message() };
+            let bytes = message.encode();
+            let signed = protocol::assemble(Algorithm::EdDsa, &DeviceId([9; 16]), &bytes, &[0; 64]);
+            let record = Record { signed: signed.into(), ..golden() };
+            let event = encoded(&record);
+            prop_assert_eq!(event.matches(['\n', '\r']).count(), 4);
+            let data = data(&record);
+            prop_assert_eq!(data["note"].as_str(), Some(note.as_str()));
+        }
+
+        #[test]
+        fn received_at_agrees_with_another_calendar(ms in 0_u64..253_402_300_800_000) {
+            let ours = rfc3339(Time(ms * 1_000 + 7));
+            let theirs = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();
+            prop_assert_eq!(ascii(&ours), format!("{theirs:.3}"));
+        }
+    }
+}
