@@ -1,3 +1,71 @@
-//! The project's own commands: demo, test, check, bench.
+//! The project's own commands: `cargo xtask check | test | demo | bench`.
+//!
+//! They start the programs as a user would, look at what comes out, and say so. No rule of the gateway lives here.
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a command line program speaks on its standard output")]
+
+mod check;
+mod clock;
+mod demo;
+mod emulated;
+mod imports;
+mod links;
+mod process;
+mod setup;
+mod stage;
+mod strangers;
+mod tally;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Formatting, lints, the import rules, licences and advisories, documentation links.
+    Check,
+    /// Everything that has to hold: the checks, all tests, the strangers, a short demo.
+    Test,
+    /// A felt earthquake under Malang: every press for real, and a report of what became of it.
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = process::watch_signals().and_then(|()| match &arguments.command {
+        Task::Check => check::main(),
+        Task::Test => test::main(),
+        Task::Demo(options) => demo::main(options),
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder that holds the workspace, wherever the command was started.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this command.
+fn cargo() -> std::process::Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(program);
+    command.current_dir(root());
+    command
+}

@@ -1,0 +1,186 @@
+//! The strangers: programs that share no code with this repository. Python clients made from docs/protocol.md alone,
+//! `curl` on the feed, `sqlite3` on the files, each against a real gateway.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::stage::{Gateway, Programs, Site};
+use crate::tally::{Outcome, Tally};
+use crate::{process, root, setup};
+
+/// The longest one stranger may take.
+const STRANGER_LIMIT: Duration = Duration::from_secs(120);
+/// The zone that sees everything, for the subscriber.
+const ROOT_ZONE: &str = "polres-malang-kota";
+
+/// Runs every stranger and adds each to `tally`.
+pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
+    let mut python = None;
+    tally.step("strangers: python", || {
+        python = Some(setup::python(&root().join("strangers/requirements.txt"))?);
+        Ok(Outcome::Passed(0))
+    });
+    let mut scene = None;
+    tally.step("strangers: a gateway", || {
+        scene = Some(Scene::open(programs)?);
+        Ok(Outcome::Passed(1))
+    });
+    let (Some(python), Some(scene)) = (python, scene) else { return };
+    for script in scripts() {
+        let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        tally.step(&format!("stranger {name}"), || scene.run(&python, &script));
+    }
+    tally.step("stranger curl", || scene.curl());
+    tally.step("stranger sqlite3", || scene.queries());
+    tally.step("strangers: drain", || {
+        scene.gateway.stop()?;
+        Ok(Outcome::Passed(1))
+    });
+}
+
+/// The scripts to run: every Python file beside the requirements that is not a module of another.
+fn scripts() -> Vec<PathBuf> {
+    let folder = fs::read_dir(root().join("strangers")).into_iter().flatten().flatten();
+    let mut scripts: Vec<PathBuf> = folder
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("__main__")))
+        .collect();
+    scripts.sort();
+    scripts
+}
+
+/// A gateway with one device of each algorithm and a subscriber.
+struct Scene {
+    gateway: Gateway,
+    token: String,
+    devices: Vec<Enrolled>,
+    // The folder goes last: the gateway writes into it until it stops.
+    folder: TempDir,
+}
+
+struct Enrolled {
+    algorithm: &'static str,
+    id: String,
+    key: PathBuf,
+}
+
+impl Scene {
+    fn open(programs: &Programs) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("kentongan-strangers-").tempdir()?;
+        let site = Site::prepare(programs, folder.path())?;
+        let devices = enrol(programs, &site, folder.path())?;
+        let token = site.subscriber(ROOT_ZONE)?;
+        let gateway = site.serve(&[])?;
+        Ok(Self { gateway, token, devices, folder })
+    }
+
+    fn run(&self, python: &Path, script: &Path) -> Result<Outcome> {
+        let ready = &self.gateway.ready;
+        for device in &self.devices {
+            let mut stranger = Command::new(python);
+            stranger.current_dir(self.folder.path()).arg(script);
+            stranger.args(["--server", &ready.alert_addr, "--ca", &ready.cert]);
+            stranger.args(["--realm", &ready.realm, "--device-id", &device.id]);
+            stranger.arg("--key").arg(&device.key).args(["--alg", device.algorithm]);
+            stranger.args(["--operator", &ready.operator_addr, "--token", &self.token]);
+            let name = script.display().to_string();
+            let said = process::capture(&name, &mut stranger, STRANGER_LIMIT)?.success(&name)?;
+            print!("{said}");
+        }
+        Ok(Outcome::Passed(1))
+    }
+
+    /// Reads the feed from its beginning for a moment; the stream has no end, so curl's time limit is the good one.
+    fn curl(&self) -> Result<Outcome> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--no-buffer", "--fail", "--max-time", "3"]);
+        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
+        curl.arg(format!("http://{}/v1/feed?from=start", self.gateway.ready.operator_addr));
+        let captured = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
+        ensure!(captured.stdout.contains("event: alert"), "no alert in the feed: {captured:?}");
+        ensure!(captured.stdout.contains("\nid: ") || captured.stdout.contains("id:"), "no cursor");
+        Ok(Outcome::Passed(1))
+    }
+
+    /// Runs every query that docs/operations.md shows; each has to find something.
+    fn queries(&self) -> Result<Outcome> {
+        let text = fs::read_to_string(root().join("docs/operations.md"))?;
+        let queries = documented(&text);
+        ensure!(!queries.is_empty(), "docs/operations.md shows no query");
+        for query in &queries {
+            let file = match query.database {
+                "search.db" => &self.gateway.ready.search,
+                _ => &self.gateway.ready.journal,
+            };
+            let mut sqlite = Command::new("sqlite3");
+            sqlite.args(["-readonly", "-bail", "-box", file]).arg(query.text);
+            let said =
+                process::capture("sqlite3", &mut sqlite, STRANGER_LIMIT)?.success(query.text)?;
+            ensure!(!said.trim().is_empty(), "found nothing: {}", query.text);
+        }
+        Ok(Outcome::Passed(u64::try_from(queries.len())?))
+    }
+}
+
+/// Makes a key of each algorithm and enrols it.
+fn enrol(programs: &Programs, site: &Site, folder: &Path) -> Result<Vec<Enrolled>> {
+    let mut rows = String::from("device_id,alg,public_key,label,owner,batch,lat,lon\n");
+    let mut devices = Vec::new();
+    for (algorithm, id) in [
+        ("es256", "5e5256000000000000000000000000e5"),
+        ("eddsa", "edd5a0000000000000000000000000ed"),
+    ] {
+        let key = folder.join(format!("{algorithm}.pem"));
+        let path = key.display().to_string();
+        programs.output("device", &["keygen", "--alg", algorithm, "--out", &path])?;
+        let public = programs.output("device", &["public", "--key", &path])?;
+        rows.push_str(&format!("{id},{algorithm},{},stranger,,,,\n", public.trim()));
+        devices.push(Enrolled { algorithm, id: id.to_owned(), key });
+    }
+    let file = folder.join("devices.csv");
+    fs::write(&file, rows).with_context(|| format!("cannot write {}", file.display()))?;
+    site.gateway(&["device", "import", &file.display().to_string()])?;
+    Ok(devices)
+}
+
+struct Query<'a> {
+    database: &'static str,
+    text: &'a str,
+}
+
+/// The `sql` blocks of a document. A block says in its first line, a comment, which file it is for.
+fn documented(text: &str) -> Vec<Query<'_>> {
+    text.split("```sql\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter_map(|text| {
+            let database = match text.lines().next()?.trim() {
+                "-- journal.db" => "journal.db",
+                "-- search.db" => "search.db",
+                _ => return None,
+            };
+            Some(Query { database, text })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_queries_of_a_document() {
+        let text = "```sql\n-- journal.db\nSELECT 1;\n```\n```sh\nls\n```\n```sql\n-- search.db\nSELECT 2;\n```\n";
+        let found: Vec<_> = documented(text)
+            .iter()
+            .map(|query| (query.database, query.text.lines().count()))
+            .collect();
+        assert_eq!(found, [("journal.db", 2), ("search.db", 2)]);
+    }
+}
