@@ -1,27 +1,200 @@
-//! The config room.
+//! Configuration: what is configured, with every value checked before anything starts.
+//!
+//! A [`Config`] is read from a TOML file and from environment variables, which win: `KENTONGAN_ALERT_LISTEN` is the
+//! key `listen` of section `[alert]`. Every problem is reported at once, with its line and with what to write. Paths
+//! are relative to the working directory. Nothing is created here; missing input files are problems.
 
+mod problem;
+mod reader;
+mod settings;
+mod units;
+mod value;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The feed to subscribers.
+use protocol::Realm;
+use toml::de::DeTable;
+
+pub use problem::{ConfigProblems, Place, Problem};
+use reader::Reader;
+use settings::General;
+pub use settings::{
+    AlertConfig, DeskLimits, FeedConfig, JournalConfig, OperatorConfig, RegistryConfig,
+    SearchConfig, ZonesConfig,
+};
+pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
+
+/// A configuration that can be started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedConfig {
-    /// Latest events kept encoded in memory, in bytes.
-    pub ring_bytes: usize,
-    /// A subscriber that takes nothing for this long is closed.
-    pub write_timeout: Duration,
-    /// A comment is sent on a feed that was silent for this long.
-    pub keepalive_interval: Duration,
-    /// Feeds open at one time.
-    pub subscribers_max: usize,
+pub struct Config {
+    /// The deployment; nothing: made at the first start and kept in the data directory.
+    pub realm: Option<Realm>,
+    /// Where journal, index, registry and keys are kept.
+    pub data_dir: PathBuf,
+    /// Where and how devices are heard.
+    pub alert: AlertConfig,
+    /// Where operators and subscribers are served.
+    pub operator: OperatorConfig,
+    /// The areas that alerts are routed to.
+    pub zones: ZonesConfig,
+    /// The bounds of the desk.
+    pub desk: DeskLimits,
+    /// The log of accepted messages.
+    pub journal: JournalConfig,
+    /// The index behind the log.
+    pub search: SearchConfig,
+    /// The feed to subscribers.
+    pub feed: FeedConfig,
+    /// Devices and subscribers.
+    pub registry: RegistryConfig,
+    /// How long a stopping gateway waits for what is under way.
+    pub drain_timeout: Duration,
+    /// What is logged: an `EnvFilter` of `tracing-subscriber`.
+    pub log: String,
 }
 
-impl Default for FeedConfig {
-    fn default() -> Self {
-        Self {
-            ring_bytes: 16 << 20,
-            write_timeout: Duration::from_secs(10),
-            keepalive_interval: Duration::from_secs(15),
-            subscribers_max: 256,
+impl Config {
+    /// The configuration in `file` (the defaults if there is none), with the process's environment over it.
+    ///
+    /// # Errors
+    /// Every problem of file and environment at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigProblems> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            // A value that is not text is kept as far as it is, so that its key's check refuses it.
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        let text = file.map_or_else(|| Ok(String::new()), fs::read_to_string);
+        let config = match text {
+            Ok(text) => Self::read(&text, variables),
+            Err(error) => {
+                let what = format!("cannot be read: {error}");
+                Err(vec![Problem { place: Place::Whole, path: String::new(), what }])
+            }
+        };
+        config.map_err(|problems| ConfigProblems { file: file.map(Path::to_owned), problems })
+    }
+
+    /// The configuration that TOML `text` and `variables` state.
+    ///
+    /// # Errors
+    /// Every problem at once, in the order of lines.
+    pub fn read(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        let mut reader = Reader::new(text, table.get_ref(), variables);
+        syntax.iter().for_each(|error| reader.add_syntax(error));
+        let General { realm, data_dir, drain_timeout, log } = General::read(&mut reader);
+        let config = Self {
+            realm,
+            data_dir,
+            alert: AlertConfig::read(&mut reader),
+            operator: OperatorConfig::read(&mut reader),
+            zones: ZonesConfig::read(&mut reader),
+            desk: DeskLimits::read(&mut reader),
+            journal: JournalConfig::read(&mut reader),
+            search: SearchConfig::read(&mut reader),
+            feed: FeedConfig::read(&mut reader),
+            registry: RegistryConfig::read(&mut reader),
+            drain_timeout,
+            log,
+        };
+        let mut problems = reader.finish();
+        config.check_together(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The configuration as TOML: every key with its effective value; keys that are not set as comments.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        let mut current = "";
+        for (section, key, value) in self.values() {
+            let header =
+                if section == current { String::new() } else { format!("\n[{section}]\n") };
+            current = section;
+            // Writing to a text cannot fail.
+            let _infallible = match value {
+                Some(value) => writeln!(text, "{header}{key} = {value}"),
+                None => writeln!(text, "{header}# {key} is not set"),
+            };
+        }
+        text
+    }
+
+    fn values(&self) -> Vec<(&'static str, &'static str, Option<String>)> {
+        let general = General {
+            realm: self.realm,
+            data_dir: self.data_dir.clone(),
+            drain_timeout: self.drain_timeout,
+            log: self.log.clone(),
+        };
+        [
+            general.show(),
+            self.alert.show(),
+            self.operator.show(),
+            self.zones.show(),
+            self.desk.show(),
+            self.journal.show(),
+            self.search.show(),
+            self.feed.show(),
+            self.registry.show(),
+        ]
+        .concat()
+    }
+
+    /// What no key can be blamed for alone. Keys that are wrong by themselves are not blamed again.
+    fn check_together(&self, problems: &mut Vec<Problem>) {
+        let mut refuse = |path: &str, other: &str, what: &str| {
+            if problems.iter().all(|problem| problem.path != path && problem.path != other) {
+                let (path, what) = (path.to_owned(), what.to_owned());
+                problems.push(Problem { place: Place::Whole, path, what });
+            }
+        };
+        let (certificate, private_key) = ("alert.certificate", "alert.private_key");
+        match (&self.alert.certificate, &self.alert.private_key) {
+            (Some(_), None) => {
+                refuse(private_key, certificate, "is missing; alert.certificate needs its key");
+            }
+            (None, Some(_)) => {
+                refuse(
+                    certificate,
+                    private_key,
+                    "is missing; alert.private_key needs its certificate",
+                );
+            }
+            _ => {}
+        }
+        if self.alert.streams_earned < self.alert.streams_initial {
+            let what = "is less than alert.streams_initial; write at least as many";
+            refuse("alert.streams_earned", "alert.streams_initial", what);
         }
     }
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        let General { realm, data_dir, drain_timeout, log } = General::default();
+        Self {
+            realm,
+            data_dir,
+            alert: AlertConfig::default(),
+            operator: OperatorConfig::default(),
+            zones: ZonesConfig::default(),
+            desk: DeskLimits::default(),
+            journal: JournalConfig::default(),
+            search: SearchConfig::default(),
+            feed: FeedConfig::default(),
+            registry: RegistryConfig::default(),
+            drain_timeout,
+            log,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

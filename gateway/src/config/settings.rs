@@ -1,0 +1,178 @@
+//! Every key there is: its section, type, unit, default and rule, one line each.
+//!
+//! [`settings!`] makes of each section a plain struct, the reading of it, the showing of it and its defaults. What
+//! each key is for, in the words of an operator, stands in `config/gateway.toml`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::Realm;
+
+use super::reader::Reader;
+use super::value::{
+    Address, Any, Between, Checked, Codec, Count, Flag, Folder, ReadableFile, RealmText, Size,
+    Span, Text,
+};
+
+/// `field: type as codec, default, rule;` within `pub Struct in "section"`.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $vis:vis $name:ident in $section:literal {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty as $codec:ty, $default:expr, $rule:expr;)*
+    })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        $vis struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $name {
+            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+                Self {
+                    $($field: reader.field::<$codec>($section, stringify!($field), $default, &$rule),)*
+                }
+            }
+
+            /// Key and value as they would be written; no value where the key is not set.
+            pub(super) fn show(&self) -> Vec<(&'static str, &'static str, Option<String>)> {
+                vec![$(($section, stringify!($field), <$codec>::show(&self.$field)),)*]
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    )*};
+}
+
+settings! {
+    /// What belongs to no room.
+    pub(super) General in "" {
+        /// The deployment; nothing: made at the first start and kept in the data directory.
+        realm: Option<Realm> as RealmText, None, Any;
+        /// Where journal, index, registry and keys are kept.
+        data_dir: PathBuf as Folder, PathBuf::from("data"), Any;
+        /// How long a stopping gateway waits for what is under way.
+        drain_timeout: Duration as Span, Duration::from_secs(10), Between(MS, HOUR);
+        /// What is logged: an `EnvFilter` of `tracing-subscriber`.
+        log: String as Text, "info".to_owned(), Checked(log_filter);
+    }
+
+    /// Where and how devices are heard.
+    pub AlertConfig in "alert" {
+        /// UDP address; port 0 lets the system choose.
+        listen: SocketAddr as Address, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 4433)), Any;
+        /// Threads that receive and verify.
+        shards: usize as Count<usize>, 1, Checked(one_shard);
+        /// Whether requests in the first flight of a resumed connection are taken.
+        zero_rtt: bool as Flag, true, Any;
+        /// A connection on which nothing arrives is closed after this.
+        idle_timeout: Duration as Span, Duration::from_secs(15), Between(SECOND, 10 * MINUTE);
+        /// Connections at one time.
+        connections_max: usize as Count<usize>, 20_000, Between(1, 1_000_000);
+        /// Handshakes under way at one time.
+        handshakes_max: usize as Count<usize>, 512, Between(1, 65_536);
+        /// Streams that a connection may have open.
+        streams_initial: u32 as Count<u32>, 8, Between(1, 1_024);
+        /// Streams that a connection may have open once it has proven itself.
+        streams_earned: u32 as Count<u32>, 128, Between(1, 4_096);
+        /// Verified messages by which a connection proves itself.
+        streams_earned_after: u32 as Count<u32>, 16, Between(1, 1_000_000);
+        /// Sessions that can be resumed.
+        tickets_max: usize as Count<usize>, 100_000, Between(0, 10_000_000);
+        /// Receive buffer of the socket, in bytes.
+        receive_buffer: usize as Size, 8 * MIB, Between(64 * KIB, 256 * MIB);
+        /// Send buffer of the socket, in bytes.
+        send_buffer: usize as Size, 4 * MIB, Between(64 * KIB, 256 * MIB);
+        /// How long a message may take from its first byte to its last.
+        message_timeout: Duration as Span, Duration::from_secs(5), Between(100 * MS, 10 * MINUTE);
+        /// Certificate chain, PEM; nothing: a development certificate is made.
+        certificate: Option<PathBuf> as ReadableFile, None, Any;
+        /// Its private key, PEM.
+        private_key: Option<PathBuf> as ReadableFile, None, Any;
+    }
+
+    /// Where operators and subscribers are served.
+    pub OperatorConfig in "operator" {
+        /// TCP address; port 0 lets the system choose.
+        listen: SocketAddr as Address, SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)), Any;
+    }
+
+    /// The areas that alerts are routed to.
+    pub ZonesConfig in "zones" {
+        /// GeoJSON; nothing: the zones of Kota Malang that come with this program.
+        file: Option<PathBuf> as ReadableFile, None, Any;
+    }
+
+    /// The bounds of the desk.
+    pub DeskLimits in "desk" {
+        /// Verified messages that wait for the desk.
+        lane_len: usize as Count<usize>, 4_096, Between(1, 1_048_576);
+        /// Message ids in memory.
+        remembered_max: usize as Count<usize>, 1_048_576, Between(1_024, 67_108_864);
+        /// Records appended and not yet synced.
+        unsynced_max: usize as Count<usize>, 8_192, Between(1, 1_048_576);
+    }
+
+    /// The log of accepted messages.
+    pub JournalConfig in "journal" {
+        /// Records in one commit.
+        commit_records_max: usize as Count<usize>, 512, Between(1, 65_536);
+    }
+
+    /// The index behind the log.
+    pub SearchConfig in "search" {
+        /// Records indexed in one commit.
+        batch_records_max: usize as Count<usize>, 8_192, Between(1, 1_048_576);
+        /// How long a record waits for a batch to fill.
+        batch_wait: Duration as Span, Duration::from_millis(500), Between(MS, MINUTE);
+    }
+
+    /// The feed to subscribers.
+    pub FeedConfig in "feed" {
+        /// Latest events kept encoded in memory, in bytes.
+        ring_bytes: usize as Size, 16 * MIB, Between(64 * KIB, 4_096 * MIB);
+        /// A subscriber that takes nothing for this long is closed.
+        write_timeout: Duration as Span, Duration::from_secs(10), Between(100 * MS, 10 * MINUTE);
+        /// A comment is sent on a feed that was silent for this long.
+        keepalive_interval: Duration as Span, Duration::from_secs(15), Between(SECOND, 10 * MINUTE);
+        /// Feeds open at one time.
+        subscribers_max: usize as Count<usize>, 256, Between(1, 100_000);
+    }
+
+    /// Devices and subscribers.
+    pub RegistryConfig in "registry" {
+        /// How often changes by the command line are looked for.
+        poll_interval: Duration as Span, Duration::from_secs(1), Between(10 * MS, MINUTE);
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Without steering by connection id, a phone that changes its port reaches a shard that does not know it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "rules take what they check by reference")]
+fn one_shard(shards: &usize) -> Result<(), String> {
+    match shards {
+        1 => Ok(()),
+        _ => Err(format!(
+            "{shards} is refused: steering by connection id is not built yet, and without it a phone that changes \
+             its port loses its connection; write 1"
+        )),
+    }
+}
+
+fn log_filter(filter: &String) -> Result<(), String> {
+    match tracing_subscriber::EnvFilter::builder().parse(filter) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "{filter:?} is not a log filter ({error}); write one like \"info\" or \"info,gateway=debug\""
+        )),
+    }
+}
