@@ -1,0 +1,148 @@
+//! Devices in memory: what a shard must know to verify a message, and nothing else.
+//!
+//! A million devices fit in about a quarter of a gigabyte, so labels, owners and batches stay in `registry.db`. A look-up
+//! copies the device out: no guard outlives the call, so none can be held across an await.
+
+use dashmap::DashMap;
+use pipeline::DeviceIndex;
+use protocol::{Algorithm, DeviceId, Position};
+
+use super::DeviceKey;
+
+/// Locks of the map. Many, so that one growing part stops readers of that part only, and for well under a millisecond.
+const SHARDS: usize = 256;
+
+/// An enrolled device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its place in the registry: dense from 0, never given to another device.
+    pub index: DeviceIndex,
+    /// The key that its messages are verified with.
+    pub key: DeviceKey,
+    /// Whether its messages count no longer.
+    pub revoked: bool,
+    /// Where it was enrolled, if it was given a place: method [`protocol::Method::FixedSite`].
+    pub site: Option<Position>,
+}
+
+impl Device {
+    /// The algorithm that its messages must use.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.key.algorithm()
+    }
+}
+
+/// Every enrolled device, revoked ones too.
+#[derive(Debug)]
+pub struct Registry {
+    devices: DashMap<DeviceId, Entry>,
+}
+
+/// A [`Device`] without what its place can be rebuilt from: 80 bytes instead of 92.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    index: DeviceIndex,
+    /// [`NOWHERE`] if it was given no place.
+    lat_e7: i32,
+    lon_e7: i32,
+    key: DeviceKey,
+    revoked: bool,
+}
+
+/// No latitude, so no device is there.
+const NOWHERE: i32 = i32::MIN;
+
+impl Registry {
+    /// A registry with room for `devices`; it grows beyond that.
+    #[must_use]
+    pub fn with_capacity(devices: usize) -> Self {
+        Self { devices: DashMap::with_capacity_and_shard_amount(devices, SHARDS) }
+    }
+
+    /// The device with this id.
+    #[must_use]
+    pub fn get(&self, id: &DeviceId) -> Option<Device> {
+        let entry = *self.devices.get(id)?;
+        let Entry { index, lat_e7, lon_e7, key, revoked } = entry;
+        Some(Device { index, key, revoked, site: site_at(lat_e7, lon_e7) })
+    }
+
+    /// The place of the device with this id.
+    #[must_use]
+    pub fn index_of(&self, id: &DeviceId) -> Option<DeviceIndex> {
+        self.devices.get(id).map(|entry| entry.index)
+    }
+
+    /// How many devices are enrolled. Their indices are all below this.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether no device is enrolled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// Enrols `device`, or replaces what is known of it.
+    pub fn put(&self, id: DeviceId, device: &Device) {
+        let (lat_e7, lon_e7) =
+            device.site.map_or((NOWHERE, 0), |site| (site.lat_e7(), site.lon_e7()));
+        let Device { index, key, revoked, .. } = *device;
+        self.devices.insert(id, Entry { index, lat_e7, lon_e7, key, revoked });
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+/// The place of a device that was mounted at these coordinates.
+pub(super) fn site_at(lat_e7: i32, lon_e7: i32) -> Option<Position> {
+    let mut site = Position::new(i64::from(lat_e7), i64::from(lon_e7))?;
+    site.method = protocol::Method::FixedSite;
+    Some(site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_as_small_as_the_memory_estimate_says() {
+        assert_eq!(size_of::<(DeviceId, Entry)>(), 96);
+    }
+
+    #[test]
+    fn what_is_put_is_got_back_and_replaced_whole() {
+        let registry = Registry::default();
+        let id = DeviceId([1; 16]);
+        assert_eq!(registry.get(&id), None);
+        let device = Device {
+            index: DeviceIndex(5),
+            key: DeviceKey::EdDsa([9; 32]),
+            revoked: false,
+            site: site_at(-79_666_200, 1_126_326_000),
+        };
+        registry.put(id, &device);
+        assert_eq!(registry.get(&id), Some(device.clone()));
+        assert_eq!(registry.index_of(&id), Some(DeviceIndex(5)));
+        let revoked = Device { revoked: true, site: None, ..device };
+        registry.put(id, &revoked);
+        assert_eq!(registry.get(&id), Some(revoked));
+        assert_eq!(registry.len(), 1);
+    }
+
+    #[test]
+    fn every_place_on_the_globe_survives_and_nowhere_is_not_one() {
+        for (lat, lon) in [(0, 0), (900_000_000, 1_800_000_000), (-900_000_000, -1_800_000_000)] {
+            let site = site_at(lat, lon).unwrap();
+            assert_eq!((site.lat_e7(), site.lon_e7()), (lat, lon));
+        }
+        assert_eq!(site_at(NOWHERE, 0), None);
+    }
+}
