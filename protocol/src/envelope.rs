@@ -120,6 +120,7 @@ impl<'a> Envelope<'a> {
         }
         check_canonical(signed)?;
         let parts = Parts::read(signed).map_err(|_| EnvelopeError::Layout)?;
+        check_canonical(parts.protected)?;
         let (algorithm, device) =
             read_header(parts.protected).map_err(|_| EnvelopeError::Layout)?;
         let device = DeviceId::from_slice(device).ok_or(EnvelopeError::Layout)?;
@@ -127,7 +128,6 @@ impl<'a> Envelope<'a> {
         let algorithm =
             Algorithm::from_cose(algorithm).ok_or(EnvelopeError::UnknownAlgorithm(algorithm))?;
         let Parts { protected, message, .. } = parts;
-        check_canonical(protected)?;
         Ok(Self { algorithm, device, message, signature, protected })
     }
 
@@ -316,6 +316,12 @@ mod tests {
         assert_eq!(
             Envelope::parse(&vec![0; SIGNED_LEN_MAX + 1]),
             Err(EnvelopeError::TooLarge(SIGNED_LEN_MAX + 1))
+        );
+        let mut swapped = signed.clone();
+        swapped[4..24].rotate_left(2);
+        assert_eq!(
+            Envelope::parse(&swapped),
+            Err(EnvelopeError::Encoding(CanonicalError::KeyOrder(19)))
         );
         let mut trailing = signed;
         trailing.push(0);

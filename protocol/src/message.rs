@@ -12,7 +12,7 @@ use minicbor::{Decoder, Encoder};
 use crate::envelope::encode;
 use crate::{
     AlertId, CanonicalError, Counters, Label, Labels, Method, Position, Reason, UnixMillis,
-    check_canonical,
+    canonical::item_end, check_canonical,
 };
 
 /// Longest note, in bytes of UTF-8.
@@ -317,10 +317,28 @@ fn cut(text: &str, len_max: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
+/// The bytes of the next item, whatever it is. Fails only behind the end of the message, which was checked as a whole.
+fn take_item<'a>(decoder: &mut Decoder<'a>) -> Result<&'a [u8], MessageError> {
+    let (bytes, start) = (decoder.input(), decoder.position());
+    let end = item_end(bytes, start)?;
+    decoder.set_position(end);
+    Ok(bytes.get(start..end).unwrap_or_default())
+}
+
+/// The next member of an array as `read` understands it. The member is passed over whole even when it is something
+/// else, so that an odd one never lends its bytes to the next.
+fn read_member<'a, T>(
+    members: &mut Decoder<'a>,
+    read: impl FnOnce(&mut Decoder<'a>) -> Result<T, DecodeError>,
+) -> Option<T> {
+    let member = take_item(members).ok()?;
+    read(&mut Decoder::new(member)).ok()
+}
+
 /// What has been read of a message so far.
 #[derive(Default)]
 struct Fields<'a> {
-    version: Option<u64>,
+    has_version: bool,
     kind: Option<u64>,
     boot: Option<u32>,
     sequence: Option<u32>,
@@ -337,19 +355,18 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads one key and its value. The decoder stands on checked CBOR, so skipping cannot fail.
+    /// Reads one key and its value.
     fn read_entry(&mut self, decoder: &mut Decoder<'a>) -> Result<(), MessageError> {
-        let broken = |_| MessageError::Field(0);
-        let key = match decoder.datatype().map_err(broken)? {
-            Type::U8 | Type::U16 | Type::U32 | Type::U64 => decoder.u64().map_err(broken)?,
+        let key = match decoder.datatype() {
+            Ok(Type::U8 | Type::U16 | Type::U32 | Type::U64) => {
+                decoder.u64().map_err(|_| MessageError::Field(0))?
+            }
             _ => {
-                decoder.skip().map_err(broken)?;
+                take_item(decoder)?;
                 u64::MAX
             }
         };
-        let start = decoder.position();
-        decoder.skip().map_err(broken)?;
-        let value = decoder.input().get(start..decoder.position()).unwrap_or_default();
+        let value = take_item(decoder)?;
         self.read_value(key, value)
     }
 
@@ -357,7 +374,7 @@ impl<'a> Fields<'a> {
         let mut value = Decoder::new(value);
         let ill_formed = |_| MessageError::Field(key);
         match key {
-            1 => self.version = Some(value.u64().map_err(ill_formed)?),
+            1 => self.read_version(value.u64().map_err(ill_formed)?)?,
             2 => self.kind = Some(value.u64().map_err(ill_formed)?),
             3 => self.boot = Some(value.u32().map_err(ill_formed)?),
             4 => self.sequence = Some(value.u32().map_err(ill_formed)?),
@@ -389,6 +406,12 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// Keys are in order, so this one is read before all others: what another version means by them is not guessed.
+    fn read_version(&mut self, version: u64) -> Result<(), MessageError> {
+        self.has_version = version == VERSION;
+        if self.has_version { Ok(()) } else { Err(MessageError::Version(version)) }
+    }
+
     /// An optional value if it is well-formed and in range; otherwise nothing, and `label`.
     fn keep<R, T>(
         &mut self,
@@ -415,10 +438,10 @@ impl<'a> Fields<'a> {
             self.labels.insert(Label::PositionDropped);
             return;
         };
-        let radius_m = value.u32();
-        let method = value.u64().ok().and_then(Method::from_wire);
-        let age_s = value.u32();
-        if members != 5 || radius_m.is_err() || method.is_none() || age_s.is_err() {
+        let radius_m = read_member(&mut value, Decoder::u32);
+        let method = read_member(&mut value, Decoder::u64).and_then(Method::from_wire);
+        let age_s = read_member(&mut value, Decoder::u32);
+        if members != 5 || radius_m.is_none() || method.is_none() || age_s.is_none() {
             self.labels.insert(Label::PositionAmended);
         }
         position.radius_m = radius_m.unwrap_or_default();
@@ -441,9 +464,8 @@ impl<'a> Fields<'a> {
 
     /// The message, once all its keys were read.
     fn finish(mut self) -> Result<(Message<'a>, Labels), MessageError> {
-        match self.version.ok_or(MessageError::Missing(1))? {
-            VERSION => {}
-            other => return Err(MessageError::Version(other)),
+        if !self.has_version {
+            return Err(MessageError::Missing(1));
         }
         let kind = self.kind.ok_or(MessageError::Missing(2))?;
         let kind = Kind::from_wire(kind).ok_or(MessageError::Kind(kind))?;

@@ -62,7 +62,7 @@ impl Status {
 pub struct Receipt {
     /// Key 2.
     pub status: Status,
-    /// Key 3: the alert that the message opened or belongs to; absent only from a refusal that could read none.
+    /// Key 3: the alert that the message opened or belongs to. Heartbeats have none; a refusal may have read none.
     pub alert: Option<AlertId>,
     /// Key 4: echoed, so that a sender can tell receipts apart.
     pub counters: Option<Counters>,
