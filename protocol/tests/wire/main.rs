@@ -1,0 +1,13 @@
+//! What travels, checked from the outside: golden bytes and the page that shows them, round trips, refusals, forgeries,
+//! and messages that programs made which share no code with this one.
+#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+
+mod fields;
+mod forgery;
+mod golden;
+mod keys;
+mod no_std;
+mod page;
+mod properties;
+mod strangers;
+mod vectors;
