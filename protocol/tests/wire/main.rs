@@ -1,6 +1,11 @@
 //! What travels, checked from the outside: golden bytes and the page that shows them, round trips, refusals, forgeries,
 //! and messages that programs made which share no code with this one.
-#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where its setup fails"
+)]
 
 mod fields;
 mod forgery;
