@@ -12,4 +12,4 @@ mod zones;
 pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
 pub use record::{Carrier, Cursor, DeviceIndex, Record};
 pub use time::{Span, Time};
-pub use zones::{Zone, ZoneId, ZoneIndex, ZoneProblem, Zones};
+pub use zones::{Zone, ZoneFault, ZoneId, ZoneIndex, ZonePlace, ZoneProblem, Zones};
