@@ -267,3 +267,75 @@ impl KeyFileError {
         Self::Io { path: path.display().to_string(), error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by `openssl genpkey` 3.0 for this test, used nowhere; public halves as `openssl pkey -pubout` gives them.
+    const OPENSSL_ES256: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgt/irFKHavYEgen6j\n\
+WF0AjQNwGs7r90fxCkEvUVoDskuhRANCAAT3xesMK1/JAhSzU7SrC7JuvZpCAr/2\n\
+nWuFTY7/iO4FNvhWyK/0elYXzkxkpfp+np7bHC3LJaPSyUKQgn+koNAR\n\
+-----END PRIVATE KEY-----\n";
+    const OPENSSL_ES256_PUBLIC: &str = "\
+        04f7c5eb0c2b5fc90214b353b4ab0bb26ebd9a4202bff69d6b854d8eff88ee0536\
+        f856c8aff47a5617ce4c64a5fa7e9e9edb1c2dcb25a3d2c94290827fa4a0d011";
+    const OPENSSL_EDDSA: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MC4CAQAwBQYDK2VwBCIEIEhHSHYWRddYvVjP8uIJGX+7zm9aDsNsRW0YxO+7ACVE\n\
+-----END PRIVATE KEY-----\n";
+    const OPENSSL_EDDSA_PUBLIC: &str =
+        "63e2a5ad1ac936b7378d6d112d6e7d9d3fe0d3c4ef21241f0e693c9709324044";
+
+    #[test]
+    fn reads_what_openssl_writes_and_writes_it_back_alike() {
+        for (algorithm, pem, public) in [
+            (Algorithm::Es256, OPENSSL_ES256, OPENSSL_ES256_PUBLIC),
+            (Algorithm::EdDsa, OPENSSL_EDDSA, OPENSSL_EDDSA_PUBLIC),
+        ] {
+            let key: Key = pem.parse().unwrap();
+            assert_eq!((key.algorithm(), key.public_hex().as_str()), (algorithm, public));
+            assert_eq!(key.to_pem().unwrap().as_str(), pem);
+        }
+    }
+
+    #[test]
+    fn a_file_is_for_its_owner_alone_and_never_replaced() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.pem");
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+            let key = Key::generate(algorithm).unwrap();
+            key.write_new(&path).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(Key::read(&path).unwrap().public(), key.public());
+            let error = key.write_new(&path).unwrap_err();
+            assert!(error.to_string().contains("key.pem"), "{error}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_key() {
+        let error = |text: &str| Key::from_pem(text).unwrap_err();
+        assert_eq!(error("no key"), KeyError::NotPem);
+        let old = OPENSSL_ES256.replace("PRIVATE KEY", "EC PRIVATE KEY");
+        assert_eq!(error(&old), KeyError::Label("EC PRIVATE KEY".into()));
+        let junk = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert_eq!(error(junk), KeyError::NotPkcs8);
+        let x25519 = OPENSSL_EDDSA.replace("K2Vw", "K2Vu");
+        assert_eq!(error(&x25519), KeyError::OtherAlgorithm("1.3.101.110".into()));
+        for secret in [[0; 32], [0xff; 32]] {
+            let refused = Key::from_secret(Algorithm::Es256, &secret).unwrap_err();
+            assert_eq!(refused, KeyError::Invalid(Algorithm::Es256));
+        }
+    }
+
+    #[test]
+    fn debug_text_holds_no_secret() {
+        let key = Key::from_secret(Algorithm::EdDsa, &[0x5a; 32]).unwrap();
+        assert_eq!(format!("{key:?}"), format!("Key(eddsa, {})", key.public_hex()));
+    }
+}

@@ -10,6 +10,7 @@ mod exchange;
 mod key;
 mod policy;
 mod signer;
+mod state;
 mod transport;
 
 pub use client::{
@@ -19,6 +20,7 @@ pub use exchange::{ExchangeError, exchange, exchange_early};
 pub use key::{Key, KeyError, KeyFileError, SignError};
 pub use policy::{FRESH_AFTER, Policy};
 pub use signer::{Signed, Signer};
+pub use state::{PENDING_MAX, Pending, State, StateError};
 pub use transport::{
     ALPN, Options, SetupError, Trust, TrustError, bind, client_config, endpoint, transport_config,
 };

@@ -1,3 +1,10 @@
-//! Command line of `device`.
+//! Command line of `device`: make a key, show its public half, press.
 
-fn main() {}
+mod cli;
+mod clock;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,167 @@
+//! What a person is told: in words, and as one JSON object.
+//!
+//! The words are for somebody who is frightened. The first one says whether the alert arrived; if it did not, the last
+//! sentence says what to do.
+
+use std::time::Duration;
+
+use device::{Delivered, SendError};
+use protocol::{AlertId, Receipt, Status};
+use serde::Serialize;
+
+use super::Outcome;
+
+/// What to do when an alert did not arrive. 112 is the emergency number of Indonesia, and of much of the world.
+const OTHERWISE: &str = "Get help another way: call 112.";
+
+/// The result of a press. `alert_id` is known before any receipt, because it is a hash of the press.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    status: &'static str,
+    alert_id: String,
+    reason: Option<&'static str>,
+    attempts: u32,
+    /// From the press to its receipt, rounded up.
+    latency_ms: Option<u64>,
+    /// Whether the press went out in the first packet of its connection and was taken there.
+    zero_rtt: bool,
+    #[serde(skip)]
+    words: String,
+    #[serde(skip)]
+    pub(super) outcome: Outcome,
+}
+
+impl Report {
+    pub(super) fn new(
+        alert: AlertId,
+        result: &Result<Delivered, SendError>,
+        took: Duration,
+    ) -> Self {
+        match result {
+            Ok(Delivered { receipt, attempts, zero_rtt }) => {
+                let alert = receipt.alert.unwrap_or(alert);
+                Self {
+                    latency_ms: Some(whole_ms(took)),
+                    zero_rtt: *zero_rtt,
+                    ..Self::settled(alert, receipt, *attempts)
+                }
+            }
+            Err(SendError::Refused { receipt, attempts }) => Self {
+                latency_ms: Some(whole_ms(took)),
+                ..Self::settled(receipt.alert.unwrap_or(alert), receipt, *attempts)
+            },
+            Err(error @ SendError::NoReceipt { attempts, .. }) => Self {
+                words: format!(
+                    "NO ANSWER after {attempts} attempts ({error}). Alert {alert} may have arrived; it is not \
+                     certain. Press again. {OTHERWISE}"
+                ),
+                ..Self::missing(alert, "no_receipt", *attempts, Outcome::Failed)
+            },
+            Err(error @ SendError::Unreachable { attempts, .. }) => Self {
+                words: format!("NOT SENT: {error}. Check the network and --server. {OTHERWISE}"),
+                ..Self::missing(alert, "unreachable", *attempts, Outcome::Unreachable)
+            },
+        }
+    }
+
+    fn settled(alert: AlertId, receipt: &Receipt, attempts: u32) -> Self {
+        let words = match receipt.status {
+            Status::Received => {
+                format!("Received. Alert {alert}: on disk and on its way to the command centre.")
+            }
+            Status::Duplicate => format!(
+                "Received, already the first time. Alert {alert}: an earlier copy is on disk and on its way to the \
+                 command centre."
+            ),
+            Status::Held => format!(
+                "Received, and waiting for an operator. Alert {alert}: on disk; somebody at the command centre looks \
+                 at it before anyone is sent."
+            ),
+            Status::Refused => {
+                let why = receipt.reason.map_or("no reason given", |reason| reason.in_words());
+                format!("NOT RECEIVED: {why}. {OTHERWISE}")
+            }
+        };
+        Self {
+            status: receipt.status.name(),
+            alert_id: alert.to_string(),
+            reason: receipt.reason.map(|reason| reason.name()),
+            attempts,
+            latency_ms: None,
+            zero_rtt: false,
+            words,
+            outcome: if receipt.status.is_durable() { Outcome::Done } else { Outcome::Failed },
+        }
+    }
+
+    fn missing(alert: AlertId, reason: &'static str, attempts: u32, outcome: Outcome) -> Self {
+        Self {
+            status: "missing",
+            alert_id: alert.to_string(),
+            reason: Some(reason),
+            attempts,
+            latency_ms: None,
+            zero_rtt: false,
+            words: String::new(),
+            outcome,
+        }
+    }
+
+    pub(super) fn text(&self, json: bool) -> anyhow::Result<String> {
+        if json { Ok(serde_json::to_string(self)?) } else { Ok(self.words.clone()) }
+    }
+}
+
+fn whole_ms(took: Duration) -> u64 {
+    u64::try_from(took.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Reason, UnixMillis};
+
+    use super::*;
+
+    const ALERT: AlertId = AlertId([0xab; 16]);
+
+    fn json(result: &Result<Delivered, SendError>) -> serde_json::Value {
+        let report = Report::new(ALERT, result, Duration::from_micros(1_001));
+        serde_json::from_str(&report.text(true).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_becomes_the_object_that_scripts_read() {
+        let receipt =
+            Receipt { alert: Some(ALERT), ..Receipt::new(Status::Received, UnixMillis(0)) };
+        let object = json(&Ok(Delivered { receipt, attempts: 2, zero_rtt: true }));
+        let expected = serde_json::json!({
+            "status": "received", "alert_id": "abababababababababababababababab", "reason": null,
+            "attempts": 2, "latency_ms": 2, "zero_rtt": true,
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_null() {
+        let object = json(&Err(SendError::Unreachable { attempts: 3, failure: None }));
+        assert_eq!(object["latency_ms"], serde_json::Value::Null);
+        assert_eq!(
+            (&object["status"], &object["reason"]),
+            (&"missing".into(), &"unreachable".into())
+        );
+    }
+
+    #[test]
+    fn every_failure_tells_a_person_what_to_do() {
+        let refusal = Receipt::refused(Reason::Revoked, UnixMillis(0));
+        for error in [
+            SendError::Refused { receipt: refusal, attempts: 1 },
+            SendError::NoReceipt { attempts: 1, failure: None },
+            SendError::Unreachable { attempts: 1, failure: None },
+        ] {
+            let report = Report::new(ALERT, &Err(error), Duration::ZERO);
+            assert!(report.text(false).unwrap().ends_with(OTHERWISE));
+            assert_ne!(report.outcome, Outcome::Done);
+        }
+    }
+}
