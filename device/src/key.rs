@@ -323,7 +323,7 @@ MC4CAQAwBQYDK2VwBCIEIEhHSHYWRddYvVjP8uIJGX+7zm9aDsNsRW0YxO+7ACVE\n\
         assert_eq!(error("no key"), KeyError::NotPem);
         let old = OPENSSL_ES256.replace("PRIVATE KEY", "EC PRIVATE KEY");
         assert_eq!(error(&old), KeyError::Label("EC PRIVATE KEY".into()));
-        let junk = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let junk = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
         assert_eq!(error(junk), KeyError::NotPkcs8);
         let x25519 = OPENSSL_EDDSA.replace("K2Vw", "K2Vu");
         assert_eq!(error(&x25519), KeyError::OtherAlgorithm("1.3.101.110".into()));
