@@ -1,13 +1,22 @@
 //! Devices and subscribers: who may raise an alert, and who may read which.
 //!
-//! `registry.db` is the truth; the command line changes it, also while a gateway runs. [`Registry`] and
-//! [`Subscribers`] are what a running gateway holds of it in memory, kept up to date by a [`Watcher`]. Nothing here
-//! verifies a message.
+//! `registry.db` is the truth; the command line changes it through a [`Store`], also while a gateway runs.
+//! [`Registry`] and [`Subscribers`] are what a running gateway holds of it in memory; [`load`] makes them and a
+//! [`Watcher`] keeps them up to date. Nothing here verifies a message.
 
 mod device;
+mod import;
 mod key;
+mod store;
 mod subscriber;
+mod watcher;
 
 pub use device::{Device, Registry};
+pub use import::{
+    ImportError, ImportReport, PROBLEMS_MAX, RowError, RowProblem, TEXT_LEN_MAX, check_text,
+    parse_algorithm, parse_key, parse_place,
+};
 pub use key::{DeviceKey, KeyError};
+pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberId, Subscribers, TokenError, TokenHash};
+pub use watcher::{Changes, Loaded, Watcher, load};

@@ -1,0 +1,59 @@
+-- Devices and subscribers of one deployment. Changed by `gateway device` and `gateway subscriber`, read by the server.
+-- Ids are 16 random bytes; times are milliseconds since 1970-01-01T00:00:00Z. To look at it: SELECT * FROM devices;
+CREATE TABLE registry (
+    revision INTEGER NOT NULL          -- counts the transactions that changed something; a server reads what is newer
+) STRICT;
+INSERT INTO registry VALUES (0);
+
+CREATE TABLE batch (
+    batch_id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE          -- a delivery of devices
+) STRICT;
+
+-- Rows are never deleted and ids never reused: a new key is a new device.
+CREATE TABLE device (
+    device_index INTEGER PRIMARY KEY,  -- place in a server's tables: dense from 0
+    device_id BLOB NOT NULL UNIQUE CHECK (length(device_id) = 16),
+    algorithm INTEGER NOT NULL,        -- COSE number: -7 ES256, -8 EdDSA
+    public_key BLOB NOT NULL,          -- ES256: x and y, 64 bytes; EdDSA: 32 bytes
+    label TEXT,                        -- for people
+    owner TEXT,                        -- for people
+    batch_id INTEGER REFERENCES batch,
+    lat_e7 INTEGER,                    -- where it is mounted, 1e-7 degrees
+    lon_e7 INTEGER,
+    enrolled_at INTEGER NOT NULL,
+    revoked_at INTEGER,                -- its messages are refused from then on
+    revision INTEGER NOT NULL,         -- of the last change of this row
+    CHECK ((lat_e7 IS NULL) = (lon_e7 IS NULL))
+) STRICT;
+CREATE INDEX device_by_revision ON device (revision);
+
+CREATE TABLE subscriber (
+    subscriber_id BLOB PRIMARY KEY CHECK (length(subscriber_id) = 16),
+    token_sha256 BLOB NOT NULL UNIQUE, -- the token itself is kept nowhere
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A subscriber reads these zones and everything below them.
+CREATE TABLE subscriber_zone (
+    subscriber_id BLOB NOT NULL REFERENCES subscriber ON DELETE CASCADE,
+    zone TEXT NOT NULL,
+    PRIMARY KEY (subscriber_id, zone)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW devices AS
+SELECT lower(hex(device_id)) AS device_id,
+       CASE algorithm WHEN -7 THEN 'es256' WHEN -8 THEN 'eddsa' END AS alg,
+       label, owner, batch.name AS batch,
+       lat_e7 / 1e7 AS lat, lon_e7 / 1e7 AS lon,
+       strftime('%Y-%m-%dT%H:%M:%fZ', enrolled_at / 1000.0, 'unixepoch') AS enrolled_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', revoked_at / 1000.0, 'unixepoch') AS revoked_at
+FROM device LEFT JOIN batch USING (batch_id);
+
+CREATE VIEW subscribers AS
+SELECT lower(hex(subscriber_id)) AS id,
+       (SELECT group_concat(zone, ',') FROM subscriber_zone AS z WHERE z.subscriber_id = s.subscriber_id) AS zones,
+       strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
+FROM subscriber AS s;

@@ -1,0 +1,442 @@
+//! `registry.db`: the devices and subscribers of a deployment, as the command line changes them.
+//!
+//! Every change is one transaction with a revision of its own, on disk when the call returns. A server that runs is
+//! never blocked: it only reads, and readers of a WAL do not wait. Two commands at one time wait for each other.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pipeline::{Time, ZoneId};
+use protocol::{Algorithm, DeviceId, Position};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use super::device::site_at;
+use super::{DeviceKey, Subscriber, SubscriberId, TokenHash};
+use crate::sqlite::{self, OpenError, WriterOptions};
+
+/// Name of the file in the data directory.
+pub const REGISTRY_FILE: &str = "registry.db";
+
+/// The layout that this program reads and writes.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// An import of a million devices keeps other commands waiting for less than this.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The devices and subscribers on disk.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+}
+
+/// Why the registry could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// SQLite failed: the disk is full, the file damaged, or another command held it for a minute.
+    #[error("registry.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file was written by a later program. Use that one.
+    #[error("registry.db has layout {found}, but this program knows {VERSION} at most")]
+    Newer {
+        /// The layout of the file.
+        found: i64,
+    },
+    /// A row holds what no enrolment writes. Restore the file.
+    #[error("registry.db is damaged: device {index} has no valid {what}")]
+    Damaged {
+        /// The row.
+        index: i64,
+        /// The column.
+        what: &'static str,
+    },
+    /// There are as many devices as can be numbered.
+    #[error("registry.db is full")]
+    Full,
+    /// No such device is enrolled. Check the id.
+    #[error("device {0} is not enrolled")]
+    UnknownDevice(DeviceId),
+    /// The id stands for another key. A new key needs a new id.
+    #[error("device {0} is enrolled with another key; a new key is a new device id")]
+    OtherKey(DeviceId),
+    /// No such subscriber. Check the id.
+    #[error("there is no subscriber {0}")]
+    UnknownSubscriber(SubscriberId),
+}
+
+/// What is stated about a device at its enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enrolment<'a> {
+    /// Its id, random.
+    pub id: DeviceId,
+    /// Its key.
+    pub key: DeviceKey,
+    /// For people.
+    pub label: Option<&'a str>,
+    /// For people.
+    pub owner: Option<&'a str>,
+    /// The delivery that it came in.
+    pub batch: Option<&'a str>,
+    /// Where it is mounted.
+    pub site: Option<Position>,
+}
+
+/// What an enrolment changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolled {
+    /// The device is new.
+    Added,
+    /// The device was known by this key; what is stated about it changed.
+    Updated,
+    /// Everything stated was known.
+    Unchanged,
+}
+
+/// A device as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its key.
+    pub key: DeviceKey,
+    /// For people.
+    pub label: Option<String>,
+    /// For people.
+    pub owner: Option<String>,
+    /// The delivery that it came in.
+    pub batch: Option<String>,
+    /// Where it is mounted.
+    pub site: Option<Position>,
+    /// When it was enrolled.
+    pub enrolled_at: Time,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Time>,
+}
+
+impl Store {
+    /// Opens the registry in `data_dir`; makes it if it is not there.
+    ///
+    /// # Errors
+    /// If the file cannot be made, is no registry, or was written by a later program.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let options = WriterOptions { busy_timeout: BUSY_TIMEOUT, ..WriterOptions::DURABLE };
+        let mut connection = sqlite::open_writer(&data_dir.join(REGISTRY_FILE), options)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match transaction.query_row("PRAGMA user_version", [], |row| row.get(0))? {
+            VERSION => {}
+            0 => {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+            }
+            found => return Err(StoreError::Newer { found }),
+        }
+        transaction.commit()?;
+        Ok(Self { connection })
+    }
+
+    /// How many devices are enrolled.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn device_count(&self) -> Result<u64, StoreError> {
+        let next: i64 = self.connection.query_row(NEXT_INDEX, [], |row| row.get(0))?;
+        Ok(u64::try_from(next).unwrap_or_default())
+    }
+
+    /// Enrols one device.
+    ///
+    /// # Errors
+    /// If its id stands for another key, or if the file cannot be written. Nothing is changed then.
+    pub fn add(&mut self, device: &Enrolment<'_>, now: Time) -> Result<Enrolled, StoreError> {
+        let transaction = self.change()?;
+        let mut enroller = Enroller::begin(&transaction, now)?;
+        let enrolled = enroller.enrol(device)?;
+        if enrolled != Enrolled::Unchanged {
+            transaction.commit()?;
+        }
+        Ok(enrolled)
+    }
+
+    /// Revokes a device. Returns whether it was in good standing before.
+    ///
+    /// # Errors
+    /// If it is not enrolled, or if the file cannot be written.
+    pub fn revoke(&mut self, id: DeviceId, now: Time) -> Result<bool, StoreError> {
+        let transaction = self.change()?;
+        let find = "SELECT revoked_at IS NULL FROM device WHERE device_id = ?1";
+        let good = transaction.query_row(find, [id.0], |row| row.get(0)).optional()?;
+        let good: bool = good.ok_or(StoreError::UnknownDevice(id))?;
+        if good {
+            let revision = advance(&transaction)?;
+            let update = "UPDATE device SET revoked_at = ?2, revision = ?3 WHERE device_id = ?1";
+            transaction.execute(update, params![id.0, to_stored(now), revision])?;
+            transaction.commit()?;
+        }
+        Ok(good)
+    }
+
+    /// Shows every device behind `after`, in order of enrolment, `limit` at most.
+    ///
+    /// # Errors
+    /// If `after` is not enrolled, if the file cannot be read, or whatever `each` returns.
+    pub fn list<E: From<StoreError>>(
+        &self,
+        after: Option<DeviceId>,
+        limit: Option<u32>,
+        mut each: impl FnMut(Listed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let after = match after {
+            None => -1,
+            Some(id) => {
+                let find = "SELECT device_index FROM device WHERE device_id = ?1";
+                let found = self.connection.query_row(find, [id.0], |row| row.get(0)).optional();
+                let found: Option<i64> = found.map_err(StoreError::from)?;
+                found.ok_or(StoreError::UnknownDevice(id))?
+            }
+        };
+        let limit = limit.map_or(-1, i64::from);
+        let mut statement = self.connection.prepare(LIST).map_err(StoreError::from)?;
+        let mut rows = statement.query([after, limit]).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            each(read_listed(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Lets a subscriber in who has the token with this hash.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn add_subscriber(
+        &mut self,
+        subscriber: &Subscriber,
+        token: TokenHash,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let transaction = self.change()?;
+        advance(&transaction)?;
+        transaction.execute(
+            "INSERT INTO subscriber VALUES (?1, ?2, ?3, ?4)",
+            params![subscriber.id.0, token.0, to_stored(now), to_stored(subscriber.expires_at)],
+        )?;
+        for zone in &subscriber.zones {
+            let insert = "INSERT OR IGNORE INTO subscriber_zone VALUES (?1, ?2)";
+            transaction.execute(insert, params![subscriber.id.0, zone.as_str()])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Removes a subscriber: its token and its open feeds end.
+    ///
+    /// # Errors
+    /// If there is none with this id, or if the file cannot be written.
+    pub fn remove_subscriber(&mut self, id: SubscriberId) -> Result<(), StoreError> {
+        let transaction = self.change()?;
+        advance(&transaction)?;
+        let delete = "DELETE FROM subscriber WHERE subscriber_id = ?1";
+        if transaction.execute(delete, [id.0])? == 0 {
+            return Err(StoreError::UnknownSubscriber(id));
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Every subscriber, with when it was added.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn subscribers(&self) -> Result<Vec<(Subscriber, Time)>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT subscriber_id, expires_at, created_at FROM subscriber ORDER BY created_at",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut subscribers = vec![];
+        for row in rows {
+            let (id, expires_at, created_at): ([u8; 16], i64, i64) = row?;
+            let zones = zones_of(&self.connection, SubscriberId(id))?;
+            let subscriber =
+                Subscriber { id: SubscriberId(id), zones, expires_at: from_stored(expires_at) };
+            subscribers.push((subscriber, from_stored(created_at)));
+        }
+        Ok(subscribers)
+    }
+
+    pub(super) fn change(&mut self) -> Result<Transaction<'_>, StoreError> {
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+}
+
+const NEXT_INDEX: &str = "SELECT coalesce(max(device_index) + 1, 0) FROM device";
+
+const LIST: &str = "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, \
+     label, owner, batch.name, enrolled_at, revoked_at FROM device LEFT JOIN batch USING (batch_id) \
+     WHERE device_index > ?1 ORDER BY device_index LIMIT ?2";
+
+/// Enrols devices within one transaction, with one revision.
+pub(super) struct Enroller<'a> {
+    transaction: &'a Transaction<'a>,
+    now: Time,
+    revision: i64,
+    next_index: i64,
+    /// The last batch and its number: files are mostly sorted by batch.
+    batch: Option<(String, i64)>,
+}
+
+impl<'a> Enroller<'a> {
+    /// An enroller whose changes count once `transaction` is committed.
+    pub(super) fn begin(transaction: &'a Transaction<'a>, now: Time) -> Result<Self, StoreError> {
+        let revision = advance(transaction)?;
+        let next_index = transaction.query_row(NEXT_INDEX, [], |row| row.get(0))?;
+        Ok(Self { transaction, now, revision, next_index, batch: None })
+    }
+
+    /// Enrols one device.
+    pub(super) fn enrol(&mut self, device: &Enrolment<'_>) -> Result<Enrolled, StoreError> {
+        if u32::try_from(self.next_index).is_err() {
+            return Err(StoreError::Full);
+        }
+        let batch = device.batch.map(|name| self.intern(name)).transpose()?;
+        let (lat, lon) = device.site.map(|site| (site.lat_e7(), site.lon_e7())).unzip();
+        let inserted = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO device (device_index, device_id, algorithm, public_key, label, owner, batch_id, \
+                 lat_e7, lon_e7, enrolled_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+                 ON CONFLICT (device_id) DO NOTHING",
+            )?
+            .execute(params![
+                self.next_index,
+                device.id.0,
+                device.key.algorithm().cose(),
+                device.key.as_bytes(),
+                device.label,
+                device.owner,
+                batch,
+                lat,
+                lon,
+                to_stored(self.now),
+                self.revision,
+            ])?;
+        if inserted == 1 {
+            self.next_index += 1;
+            return Ok(Enrolled::Added);
+        }
+        self.update(device, batch)
+    }
+
+    /// States about a known device what is stated of it; what is not stated stays.
+    fn update(
+        &mut self,
+        device: &Enrolment<'_>,
+        batch: Option<i64>,
+    ) -> Result<Enrolled, StoreError> {
+        let same_key = "SELECT algorithm = ?2 AND public_key = ?3 FROM device WHERE device_id = ?1";
+        let same_key: bool = self.transaction.prepare_cached(same_key)?.query_row(
+            params![device.id.0, device.key.algorithm().cose(), device.key.as_bytes()],
+            |row| row.get(0),
+        )?;
+        if !same_key {
+            return Err(StoreError::OtherKey(device.id));
+        }
+        let (lat, lon) = device.site.map(|site| (site.lat_e7(), site.lon_e7())).unzip();
+        let changed = self
+            .transaction
+            .prepare_cached(
+                "UPDATE device SET label = coalesce(?2, label), owner = coalesce(?3, owner), \
+                 batch_id = coalesce(?4, batch_id), lat_e7 = coalesce(?5, lat_e7), \
+                 lon_e7 = coalesce(?6, lon_e7), revision = ?7 \
+                 WHERE device_id = ?1 AND (coalesce(?2, label) IS NOT label \
+                 OR coalesce(?3, owner) IS NOT owner OR coalesce(?4, batch_id) IS NOT batch_id \
+                 OR coalesce(?5, lat_e7) IS NOT lat_e7 OR coalesce(?6, lon_e7) IS NOT lon_e7)",
+            )?
+            .execute(params![
+                device.id.0,
+                device.label,
+                device.owner,
+                batch,
+                lat,
+                lon,
+                self.revision
+            ])?;
+        Ok(if changed == 0 { Enrolled::Unchanged } else { Enrolled::Updated })
+    }
+
+    fn intern(&mut self, name: &str) -> Result<i64, StoreError> {
+        if let Some((last, number)) = &self.batch
+            && last == name
+        {
+            return Ok(*number);
+        }
+        let insert = "INSERT OR IGNORE INTO batch (name) VALUES (?1)";
+        self.transaction.prepare_cached(insert)?.execute([name])?;
+        let find = "SELECT batch_id FROM batch WHERE name = ?1";
+        let number = self.transaction.prepare_cached(find)?.query_row([name], |row| row.get(0))?;
+        self.batch = Some((name.to_owned(), number));
+        Ok(number)
+    }
+}
+
+/// Counts this transaction as a change. Undone with it.
+fn advance(transaction: &Transaction<'_>) -> Result<i64, StoreError> {
+    let update = "UPDATE registry SET revision = revision + 1 RETURNING revision";
+    Ok(transaction.query_row(update, [], |row| row.get(0))?)
+}
+
+fn read_listed(row: &Row<'_>) -> Result<Listed, StoreError> {
+    let (_, id, key, site) = read_identity(row)?;
+    let revoked_at: Option<i64> = row.get(10)?;
+    Ok(Listed {
+        id,
+        key,
+        label: row.get(6)?,
+        owner: row.get(7)?,
+        batch: row.get(8)?,
+        site,
+        enrolled_at: from_stored(row.get(9)?),
+        revoked_at: revoked_at.map(from_stored),
+    })
+}
+
+/// The columns `device_index, device_id, algorithm, public_key, lat_e7, lon_e7`, checked again: a damaged file must
+/// not become a device that anybody can sign for.
+pub(super) fn read_identity(
+    row: &Row<'_>,
+) -> Result<(u32, DeviceId, DeviceKey, Option<Position>), StoreError> {
+    let index: i64 = row.get(0)?;
+    let damaged = |what| StoreError::Damaged { index, what };
+    let number = u32::try_from(index).map_err(|_| damaged("device_index"))?;
+    let algorithm = Algorithm::from_cose(row.get(2)?).ok_or_else(|| damaged("algorithm"))?;
+    let key = row.get_ref(3)?.as_blob().ok().and_then(|key| DeviceKey::from_stored(algorithm, key));
+    let key = key.ok_or_else(|| damaged("public_key"))?;
+    let site = match (row.get::<_, Option<i32>>(4)?, row.get::<_, Option<i32>>(5)?) {
+        (Some(lat), Some(lon)) => Some(site_at(lat, lon).ok_or_else(|| damaged("place"))?),
+        _ => None,
+    };
+    Ok((number, DeviceId(row.get(1)?), key, site))
+}
+
+pub(super) fn zones_of(
+    connection: &Connection,
+    id: SubscriberId,
+) -> Result<Vec<ZoneId>, StoreError> {
+    let select = "SELECT zone FROM subscriber_zone WHERE subscriber_id = ?1 ORDER BY zone";
+    let mut statement = connection.prepare_cached(select)?;
+    let zones = statement.query_map([id.0], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;
+    Ok(zones.collect::<Result<_, _>>()?)
+}
+
+/// Milliseconds, as the file keeps times.
+fn to_stored(time: Time) -> i64 {
+    i64::try_from(time.to_millis().0).unwrap_or(i64::MAX)
+}
+
+/// The time that the file keeps as `millis`.
+pub(super) fn from_stored(millis: i64) -> Time {
+    Time(u64::try_from(millis).unwrap_or_default().saturating_mul(1_000))
+}
+
+#[cfg(test)]
+mod tests;
