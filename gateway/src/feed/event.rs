@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn event_has_exactly_these_bytes() {
         let expected = concat!(
-            "id: ID\n",
+            "id: a2b4735f1aa330561dd88837b09939ce\n",
             "event: alert\n",
             "data: {\"alert_id\":\"abababababababababababababababab\",",
             "\"message_id\":\"abababababababababababababababab\",",
