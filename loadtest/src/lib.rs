@@ -1,1 +1,13 @@
-//! Open-loop load over the wire: driver, recorder, report. It never links the gateway.
+//! Open-loop load over the wire: presses are sent when a person would press, whatever happened to earlier ones.
+//!
+//! `plan` signs every press ahead; `driver` sends each at its intended instant over `connections` and never waits for
+//! an answer; `subscriber` reads the feed as a command centre would. Both write into the `ledger`, a row per press,
+//! from which `account` (is everything accounted for?), `recorder` (how long did it take?) and `verdict` (what does
+//! it prove?) are worked out when all is over, and `report` tells it. This crate never links the gateway.
+
+pub mod account;
+pub mod clock;
+pub mod ledger;
+pub mod recorder;
+pub mod slo;
+pub mod verdict;
