@@ -9,5 +9,6 @@ pub mod account;
 pub mod clock;
 pub mod ledger;
 pub mod recorder;
+pub mod report;
 pub mod slo;
 pub mod verdict;
