@@ -6,9 +6,21 @@
 //! it prove?) are worked out when all is over, and `report` tells it. This crate never links the gateway.
 
 pub mod account;
+pub mod cli;
 pub mod clock;
+pub mod connections;
+pub mod counters;
+pub mod driver;
+pub mod idle;
 pub mod ledger;
+pub mod plan;
+pub mod probe;
+pub mod progress;
 pub mod recorder;
 pub mod report;
+pub mod resources;
+pub mod run;
+pub mod saturate;
 pub mod slo;
+pub mod subscriber;
 pub mod verdict;

@@ -1,0 +1,323 @@
+//! The command line: what can be asked of this tool, and what each mistake is called.
+//!
+//! Mistakes that can be seen before anything is sent end with exit code 2, a target that cannot be reached with 4.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use device::{Trust, TrustError};
+use protocol::Realm;
+
+use crate::connections::{Mode, Target};
+
+/// Open-loop load for a Kentongan gateway: presses are sent when a person would press, whatever happened to earlier
+/// ones, and every one of them is accounted for.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Replay a scenario's presses when they are due and judge the gateway by its objectives.
+    Run(Box<RunArgs>),
+    /// Find the highest throughput with a closed loop of waiting workers (no verdict).
+    Saturate(Box<SaturateArgs>),
+    /// Open connections, leave them idle, and report the gateway's memory for each.
+    Idle(IdleArgs),
+}
+
+/// The gateway under load.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// Alert address, host:port (`alert_addr` in the gateway's ready file).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub gateway: String,
+    /// Certificate to trust, PEM (`cert` in the ready file).
+    #[arg(long, value_name = "FILE")]
+    pub ca: PathBuf,
+    /// The gateway's process, to measure its processor time and memory.
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Bind this tool to one processor.
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+}
+
+/// Whose presses are sent.
+#[derive(Debug, Clone, Args)]
+pub struct CityArgs {
+    /// Scenario: a name that comes with the program, or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub scenario: String,
+    /// Seed of the scenario's random choices.
+    #[arg(long, value_name = "N")]
+    pub seed: u64,
+    /// The population that `simulator population` wrote, whose devices are enrolled.
+    #[arg(long, value_name = "PATH")]
+    pub population: PathBuf,
+    /// The deployment that signatures count in, 32 hexadecimal digits (`realm` in the ready file).
+    #[arg(long, value_name = "HEX")]
+    pub realm: Realm,
+    /// How many presses, instead of the scenario's own number.
+    #[arg(long, value_name = "N")]
+    pub presses: Option<u32>,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The gateway.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The presses.
+    #[command(flatten)]
+    pub city: CityArgs,
+    /// Operator address, host:port or URL (`operator_addr` in the ready file).
+    #[arg(long, value_name = "URL")]
+    pub operator: String,
+    /// A subscriber's token that covers every zone.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: String,
+    /// The objectives, a TOML file (config/slo).
+    #[arg(long, value_name = "FILE")]
+    pub slo: PathBuf,
+    /// Where to write report.json, report.html and latency.hlog.
+    #[arg(long, value_name = "DIR")]
+    pub report: PathBuf,
+    /// Play the timeline this many times faster than the city presses.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub speed: f64,
+    /// Spoil this share (0 to 1) of the signatures; exactly those must come back refused.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub corrupt: f64,
+    /// How presses are spread over connections: per-press or relay:K.
+    #[arg(long, value_name = "MODE", default_value = "per-press")]
+    pub connections: Mode,
+    /// Resume connections and send in the first packet where a ticket allows it.
+    #[arg(long)]
+    pub zero_rtt: bool,
+    /// The gateway's metrics page, to balance against its own counters.
+    #[arg(long, value_name = "URL")]
+    pub metrics: Option<String>,
+    /// A name for the report.
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// Zones to draw under the map, GeoJSON.
+    #[arg(long, value_name = "FILE")]
+    pub zones: Option<PathBuf>,
+}
+
+/// How a closed loop connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Warmth {
+    /// A new connection for each alert.
+    Cold,
+    /// A few connections that stay, with many alerts in flight.
+    Warm,
+}
+
+/// Options of `saturate`.
+#[derive(Debug, Clone, Args)]
+pub struct SaturateArgs {
+    /// The gateway.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The presses; their instants are not used.
+    #[command(flatten)]
+    pub city: CityArgs,
+    /// New connections, or warm ones.
+    #[arg(long, value_enum)]
+    pub mode: Warmth,
+    /// How long.
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// Warm connections.
+    #[arg(long, value_name = "K", default_value_t = 64)]
+    pub relays: usize,
+    /// Presses in flight; by default 64 cold and 16 for each warm connection.
+    #[arg(long, value_name = "N")]
+    pub in_flight: Option<usize>,
+    /// Operator address; with it and a token, the feed is read too.
+    #[arg(long, value_name = "URL", requires = "token")]
+    pub operator: Option<String>,
+    /// A subscriber's token that covers every zone.
+    #[arg(long, value_name = "TOKEN", requires = "operator")]
+    pub token: Option<String>,
+    /// The target is a bare echo; its answers are not read as receipts.
+    #[arg(long)]
+    pub bare: bool,
+    /// A bare echo to measure first, as the bound of this run.
+    #[arg(long, value_name = "HOST:PORT", requires = "bound_ca")]
+    pub bound_gateway: Option<String>,
+    /// The bare echo's certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "bound_gateway")]
+    pub bound_ca: Option<PathBuf>,
+    /// The bare echo's process.
+    #[arg(long, value_name = "PID")]
+    pub bound_pid: Option<u32>,
+    /// Where to write what was found, as JSON; standard output gets it too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `idle`.
+#[derive(Debug, Clone, Args)]
+pub struct IdleArgs {
+    /// The gateway; its process must be given.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub connections: usize,
+}
+
+/// What is wrong with what was typed.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The host has no address.
+    #[error("--gateway {0}: expected host:port with a host that has an address")]
+    Address(String),
+    /// The certificate cannot be used.
+    #[error("--ca: {0}")]
+    Trust(#[from] TrustError),
+    /// A number that makes no sense.
+    #[error("--{option} {value}: {expected}")]
+    Number {
+        /// The option.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+        /// What it needs.
+        expected: &'static str,
+    },
+    /// Something is missing.
+    #[error("{0}")]
+    Missing(&'static str),
+}
+
+impl TargetArgs {
+    /// The target, with its name looked up and its certificate read.
+    ///
+    /// # Errors
+    /// When the host has no address or the certificate cannot be used.
+    pub fn target(&self, zero_rtt: bool, bare: bool) -> Result<Target, UsageError> {
+        target(&self.gateway, &self.ca, zero_rtt, bare)
+    }
+}
+
+impl SaturateArgs {
+    /// The bare echo that bounds this run, if one was named.
+    ///
+    /// # Errors
+    /// When the host has no address or the certificate cannot be used.
+    pub fn bound_target(&self) -> Result<Option<Target>, UsageError> {
+        let (Some(gateway), Some(ca)) = (&self.bound_gateway, &self.bound_ca) else {
+            return Ok(None);
+        };
+        target(gateway, ca, false, true).map(Some)
+    }
+
+    /// How presses are spread over connections.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.mode {
+            Warmth::Cold => Mode::PerPress,
+            Warmth::Warm => Mode::Relay(self.relays.max(1)),
+        }
+    }
+
+    /// Presses in flight at any time.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        let usual = match self.mode {
+            Warmth::Cold => 64,
+            Warmth::Warm => self.relays.max(1) * 16,
+        };
+        self.in_flight.unwrap_or(usual).max(1)
+    }
+}
+
+fn target(
+    gateway: &str,
+    ca: &std::path::Path,
+    zero_rtt: bool,
+    bare: bool,
+) -> Result<Target, UsageError> {
+    let unknown = || UsageError::Address(gateway.to_owned());
+    let address: SocketAddr =
+        gateway.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(unknown)?;
+    let (host, _) = gateway.rsplit_once(':').ok_or_else(unknown)?;
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Target { address, name, trust: Trust::from_pem_file(ca)?, zero_rtt, bare })
+}
+
+/// `http://` in front of an address that has no scheme.
+#[must_use]
+pub fn url(text: &str) -> String {
+    if text.contains("://") { text.to_owned() } else { format!("http://{text}") }
+}
+
+/// What was typed, as one can type it again; tokens are left out.
+#[must_use]
+pub fn typed(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = Vec::new();
+    let mut secret = false;
+    for word in arguments {
+        if secret {
+            words.push("TOKEN".to_owned());
+        } else if word.starts_with("--token=") {
+            words.push("--token=TOKEN".to_owned());
+        } else {
+            words.push(quoted(&word));
+        }
+        secret = word == "--token";
+    }
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_was_typed_can_be_typed_again_but_holds_no_token() {
+        let words = ["loadtest", "run", "--label", "a b", "--token", "s3cret", "--token=s3cret"];
+        let text = typed(words.into_iter().map(str::to_owned));
+        assert_eq!(text, "loadtest run --label 'a b' --token TOKEN --token=TOKEN");
+    }
+
+    #[test]
+    fn names_the_host_that_a_certificate_must_carry() {
+        for (gateway, ok) in [("nowhere", false), ("127.0.0.1:x", false)] {
+            let missing = std::path::Path::new("/nowhere");
+            let error = target(gateway, missing, false, false).unwrap_err();
+            assert_eq!(matches!(error, UsageError::Trust(_)), ok, "{error}");
+        }
+        let error = target("[::1]:4433", std::path::Path::new("/nowhere"), false, false);
+        assert!(matches!(error, Err(UsageError::Trust(_))));
+        assert_eq!(url("127.0.0.1:80"), "http://127.0.0.1:80");
+    }
+}

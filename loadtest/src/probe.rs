@@ -1,0 +1,115 @@
+//! Asks, before any load, whether there is anything to load: does the gateway answer, is its certificate trusted, are
+//! the devices enrolled, is the token good?
+//!
+//! A probe must not raise an alert. It sends a message of a kind that does not exist, signed as a device would: a
+//! gateway that knows the device refuses the kind, one that does not refuses the proof, and neither stores anything.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use device::Key;
+use protocol::{Algorithm, DeviceId, Realm, Reason, Status};
+use quinn::ConnectionError;
+
+use crate::connections::{AttemptError, Connections};
+use crate::subscriber::{self, FeedError, Source};
+
+/// How long the gateway may take to answer before it counts as unreachable.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// `{1: 1, 2: 99, 3: 0, 4: 0}`: version 1, a kind that does not exist, counters at zero.
+const NO_KIND: [u8; 10] = [0xa4, 0x01, 0x01, 0x02, 0x18, 0x63, 0x03, 0x00, 0x04, 0x00];
+
+/// Why there is no point in starting.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Nobody answers: is the gateway running, is the address its alert address?
+    #[error("the gateway does not answer: {0}")]
+    Unreachable(String),
+    /// The gateway's certificate does not descend from the one that was given: pass the ready file's `cert` as `--ca`.
+    #[error("the gateway's certificate is not trusted by --ca: {0}")]
+    Certificate(String),
+    /// The gateway does not know the device, or the realm is another one: import the population first.
+    #[error(
+        "the gateway does not accept device {0}: import the population's CSV (gateway device import), and pass the \
+         gateway's realm as --realm"
+    )]
+    NotEnrolled(DeviceId),
+    /// The answer makes no sense for this probe.
+    #[error("the gateway gave an unexpected answer to the probe: {0}")]
+    Unexpected(String),
+    /// The feed cannot be read.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+}
+
+impl ProbeError {
+    /// 4 when the target cannot be reached, 2 when it was described wrongly.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable(_) | Self::Certificate(_) | Self::Unexpected(_) => 4,
+            Self::Feed(FeedError::Token(_)) | Self::NotEnrolled(_) => 2,
+            Self::Feed(_) => 4,
+        }
+    }
+}
+
+/// A signed message that no gateway stores.
+///
+/// # Errors
+/// When the system has no randomness for the signature.
+pub fn harmless(realm: &Realm, device: &DeviceId, key: &Key) -> Result<Bytes, device::SignError> {
+    let algorithm: Algorithm = key.algorithm();
+    let covered = protocol::to_be_signed(algorithm, device, realm, &NO_KIND);
+    let signature = key.sign(&covered)?;
+    Ok(protocol::assemble(algorithm, device, &NO_KIND, &signature).into())
+}
+
+/// Asks the gateway about one device, with a message from [`harmless`].
+///
+/// # Errors
+/// See [`ProbeError`].
+pub async fn device(
+    connections: &Connections,
+    device: DeviceId,
+    harmless: Bytes,
+) -> Result<(), ProbeError> {
+    let attempt = tokio::time::timeout(PATIENCE, connections.attempt(0, harmless)).await;
+    let receipt = match attempt {
+        Err(_) => return Err(ProbeError::Unreachable(format!("no answer in {PATIENCE:?}"))),
+        Ok(Err(error)) => return Err(classify(&error)),
+        Ok(Ok(receipt)) => receipt,
+    };
+    match (receipt.status, receipt.reason) {
+        (Status::Refused, Some(Reason::Unproven | Reason::Revoked)) => {
+            Err(ProbeError::NotEnrolled(device))
+        }
+        (Status::Refused, _) => Ok(()),
+        (status, _) => Err(ProbeError::Unexpected(status.name().to_owned())),
+    }
+}
+
+/// Asks the operator address whether it would give this subscriber a feed.
+///
+/// # Errors
+/// See [`ProbeError`].
+pub async fn feed(source: &Source) -> Result<(), ProbeError> {
+    let answer = tokio::time::timeout(PATIENCE, subscriber::probe(source)).await;
+    answer.map_err(|_| ProbeError::Unreachable("no feed in time".to_owned()))?.map_err(Into::into)
+}
+
+/// TLS alerts about certificates travel as QUIC crypto errors (RFC 9001 section 4.8: 0x100 plus the alert).
+fn classify(error: &AttemptError) -> ProbeError {
+    let certificate = match error {
+        AttemptError::Connection(ConnectionError::TransportError(error)) => {
+            // RFC 8446 section 6: 42 to 46, 48 and 51 are about the certificate or its signature.
+            matches!(u64::from(error.code), 0x12a..=0x12e | 0x130 | 0x133)
+        }
+        _ => false,
+    };
+    if certificate {
+        ProbeError::Certificate(error.to_string())
+    } else {
+        ProbeError::Unreachable(error.to_string())
+    }
+}
