@@ -373,20 +373,28 @@ async def run(options):
     return 1 if failed else 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", required=True, help="host:port")
+def arguments(description):
+    """What every stranger is told about the gateway and the device."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", required=True, help="host:port that speaks alert/1")
     parser.add_argument("--ca", type=pathlib.Path, required=True, help="PEM of the certificate authority")
     parser.add_argument("--realm", required=True, help="32 hexadecimal digits")
     parser.add_argument("--key", type=pathlib.Path, required=True, help="PKCS#8 PEM, P-256 or Ed25519")
     parser.add_argument("--device-id", required=True, help="32 hexadecimal digits")
+    parser.add_argument("--operator", help="host:port of the feed")
+    parser.add_argument("--token", help="of a subscriber to the feed")
     parser.add_argument("--at", default="-7.96662,112.6326", help="latitude,longitude in degrees")
-    parser.add_argument("--category", type=int, default=0, help="number, 0 to 8")
+    parser.add_argument("--category", type=int, choices=range(9), default=0, metavar="N", help="0 to 8")
     parser.add_argument("--kind", choices=KINDS, default="raise")
     parser.add_argument("--alert", help="alert id of an update or cancel")
     parser.add_argument("--boot", type=int, default=1)
     parser.add_argument("--sequence", type=int, help="the first; by default the seconds since 1970")
-    parser.add_argument("--deadline", type=float, default=30.0, help="seconds until a case is given up")
+    parser.add_argument("--deadline", type=float, default=30.0, help="seconds until a press or case is given up")
+    return parser
+
+
+def main():
+    parser = arguments(__doc__)
     parser.add_argument("--case", choices=["all", *CASES])
     try:
         return asyncio.run(run(parser.parse_args()))
