@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::check::CARGO_LIMIT;
 use crate::stage::{Gateway, Programs, Site};
 use crate::tally::{Outcome, Tally};
-use crate::{process, root, setup};
+use crate::{cargo, process, root, setup};
 
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
@@ -31,9 +32,11 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         Ok(Outcome::Passed(1))
     });
     let (Some(python), Some(scene)) = (python, scene) else { return };
-    for script in scripts() {
-        let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        tally.step(&format!("stranger {name}"), || scene.run(&python, &script));
+    tally.step("stranger messages.py: checks ours", || ours_checked(&python));
+    tally.step("stranger messages.py: checked by us", || theirs_checked(&python));
+    for arguments in [["press_quic.py", "--case", "all"].as_slice(), &["feed.py"]] {
+        let name = format!("stranger {}", arguments.join(" "));
+        tally.step(&name, || scene.run(&python, arguments));
     }
     tally.step("stranger curl", || scene.curl());
     tally.step("stranger sqlite3", || scene.queries());
@@ -43,16 +46,27 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     });
 }
 
-/// The scripts to run: every Python file beside the requirements that is not a module of another.
-fn scripts() -> Vec<PathBuf> {
-    let folder = fs::read_dir(root().join("strangers")).into_iter().flatten().flatten();
-    let mut scripts: Vec<PathBuf> = folder
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
-        .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("__main__")))
-        .collect();
-    scripts.sort();
-    scripts
+/// pycose, cbor2 and zcbor read every golden file and agree with what is said of it.
+fn ours_checked(python: &Path) -> Result<Outcome> {
+    let mut messages = Command::new(python);
+    messages.arg(root().join("strangers/messages.py")).arg("check");
+    messages.arg(root().join("protocol/tests/golden"));
+    process::capture("messages.py check", &mut messages, STRANGER_LIMIT)?.success("messages.py")?;
+    Ok(Outcome::Passed(1))
+}
+
+/// pycose makes messages anew, and the protocol's tests read them.
+fn theirs_checked(python: &Path) -> Result<Outcome> {
+    let folder = tempfile::Builder::new().prefix("kentongan-messages-").tempdir()?;
+    let mut messages = Command::new(python);
+    messages.arg(root().join("strangers/messages.py")).args(["make", "--out"]).arg(folder.path());
+    process::capture("messages.py make", &mut messages, STRANGER_LIMIT)?.success("messages.py")?;
+    let mut tests = cargo();
+    tests.args(["test", "--locked", "--package", "protocol", "--test", "wire", "strangers::"]);
+    tests.env("STRANGERS_DIR", folder.path());
+    let said = process::capture("cargo test", &mut tests, CARGO_LIMIT)?.success("cargo test")?;
+    ensure!(said.contains("2 passed"), "the messages were not read: {said}");
+    Ok(Outcome::Passed(2))
 }
 
 /// A gateway with one device of each algorithm and a subscriber.
@@ -65,7 +79,6 @@ struct Scene {
 }
 
 struct Enrolled {
-    algorithm: &'static str,
     id: String,
     key: PathBuf,
 }
@@ -80,17 +93,19 @@ impl Scene {
         Ok(Self { gateway, token, devices, folder })
     }
 
-    fn run(&self, python: &Path, script: &Path) -> Result<Outcome> {
+    /// Runs one of the Python programs once for each device.
+    fn run(&self, python: &Path, arguments: &[&str]) -> Result<Outcome> {
         let ready = &self.gateway.ready;
+        let (script, arguments) = arguments.split_first().context("no script")?;
         for device in &self.devices {
             let mut stranger = Command::new(python);
-            stranger.current_dir(self.folder.path()).arg(script);
+            stranger.current_dir(self.folder.path()).arg(root().join("strangers").join(script));
             stranger.args(["--server", &ready.alert_addr, "--ca", &ready.cert]);
             stranger.args(["--realm", &ready.realm, "--device-id", &device.id]);
-            stranger.arg("--key").arg(&device.key).args(["--alg", device.algorithm]);
+            stranger.arg("--key").arg(&device.key);
             stranger.args(["--operator", &ready.operator_addr, "--token", &self.token]);
-            let name = script.display().to_string();
-            let said = process::capture(&name, &mut stranger, STRANGER_LIMIT)?.success(&name)?;
+            stranger.args(arguments.iter());
+            let said = process::capture(script, &mut stranger, STRANGER_LIMIT)?.success(script)?;
             print!("{said}");
         }
         Ok(Outcome::Passed(1))
@@ -141,7 +156,7 @@ fn enrol(programs: &Programs, site: &Site, folder: &Path) -> Result<Vec<Enrolled
         programs.output("device", &["keygen", "--alg", algorithm, "--out", &path])?;
         let public = programs.output("device", &["public", "--key", &path])?;
         rows.push_str(&format!("{id},{algorithm},{},stranger,,,,\n", public.trim()));
-        devices.push(Enrolled { algorithm, id: id.to_owned(), key });
+        devices.push(Enrolled { id: id.to_owned(), key });
     }
     let file = folder.join("devices.csv");
     fs::write(&file, rows).with_context(|| format!("cannot write {}", file.display()))?;
