@@ -1,3 +1,7 @@
 //! Command line of `gateway`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::main()
+}

@@ -10,10 +10,11 @@ mod settings;
 mod units;
 mod value;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use protocol::Realm;
 use toml::de::DeTable;
@@ -26,6 +27,9 @@ pub use settings::{
     SearchConfig, ZonesConfig,
 };
 pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
+
+/// The zones of Kota Malang.
+const EMBEDDED_ZONES: &str = include_str!("../../../config/zones/malang.geojson");
 
 /// A configuration that can be started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +176,19 @@ impl Config {
         if self.alert.streams_earned < self.alert.streams_initial {
             let what = "is less than alert.streams_initial; write at least as many";
             refuse("alert.streams_earned", "alert.streams_initial", what);
+        }
+    }
+}
+
+impl ZonesConfig {
+    /// The GeoJSON text of the zones: the configured file's, or what comes with this program.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn text(&self) -> io::Result<Cow<'static, str>> {
+        match &self.file {
+            Some(file) => fs::read_to_string(file).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(EMBEDDED_ZONES)),
         }
     }
 }

@@ -1,0 +1,150 @@
+//! `subscriber add | list | remove`.
+
+use std::io::Write;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use pipeline::{Span, ZoneId};
+use serde::Serialize;
+
+use super::inspect::load_zones;
+use super::{Failure, now, open_store, random, text_of};
+use crate::config::{Config, parse_span};
+use crate::registry::{Subscriber, SubscriberId, TokenHash};
+
+/// No token lives longer: ten years.
+const EXPIRES_MAX: Duration = Duration::from_secs(3_653 * 86_400);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SubscriberCommand {
+    /// Make a token that reads the feed of some zones and of everything below them
+    ///
+    /// The token is printed this once; only its hash is kept.
+    Add {
+        /// Ids of zones, with commas
+        #[arg(long, value_delimiter = ',', required = true, num_args = 1)]
+        zones: Vec<String>,
+        /// How long it lives, such as 12h or 30d
+        #[arg(long, default_value = "30d", value_parser = expiry)]
+        expires: Duration,
+        /// Print one JSON value
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print who may read what
+    List {
+        /// Print one JSON value
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token and the feeds that it opened
+    Remove {
+        /// The subscriber's id, 32 hexadecimal digits
+        id: SubscriberId,
+    },
+}
+
+fn expiry(text: &str) -> Result<Duration, String> {
+    match parse_span(text).map_err(|error| error.to_string())? {
+        span if span < Duration::from_secs(1) => Err("write at least 1s".to_owned()),
+        span if span > EXPIRES_MAX => Err("write ten years at most".to_owned()),
+        span => Ok(span),
+    }
+}
+
+pub(super) fn run(
+    command: SubscriberCommand,
+    config: &Config,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    match command {
+        SubscriberCommand::Add { zones, expires, json } => add(&zones, expires, json, config, out),
+        SubscriberCommand::List { json } => list(json, config, out),
+        SubscriberCommand::Remove { id } => {
+            open_store(config)?.remove_subscriber(id)?;
+            Ok(writeln!(out, "{id} removed")?)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AddAnswer {
+    id: String,
+    token: String,
+    zones: Vec<String>,
+    expires_at: String,
+}
+
+fn add(
+    wanted: &[String],
+    expires: Duration,
+    json: bool,
+    config: &Config,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let zones = load_zones(config)?;
+    let mut unknown = wanted.iter().filter(|zone| zones.find(zone).is_none()).peekable();
+    if unknown.peek().is_some() {
+        let unknown: Vec<_> = unknown.map(|zone| format!("{zone:?}")).collect();
+        let known: Vec<_> = zones.iter().map(|(_, zone)| zone.id.as_str()).collect();
+        return Err(Failure::Usage(format!(
+            "there is no zone {}; known zones: {}",
+            unknown.join(", "),
+            known.join(", ")
+        )));
+    }
+    let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
+    let span = Span(u64::try_from(expires.as_micros()).unwrap_or(u64::MAX));
+    let subscriber = Subscriber {
+        id: SubscriberId(random()?),
+        zones: wanted.iter().map(|zone| ZoneId::new(zone)).collect(),
+        expires_at: now() + span,
+    };
+    open_store(config)?.add_subscriber(&subscriber, TokenHash::of(&token), now())?;
+    let expires_at = text_of(subscriber.expires_at);
+    if json {
+        let answer =
+            AddAnswer { id: subscriber.id.to_string(), token, zones: wanted.to_vec(), expires_at };
+        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
+    } else {
+        let zones = wanted.join(",");
+        writeln!(
+            out,
+            "id      {}\ntoken   {token}\nzones   {zones}\nexpires {expires_at}",
+            subscriber.id
+        )?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ListAnswer {
+    id: String,
+    zones: Vec<String>,
+    created_at: String,
+    expires_at: String,
+    expired: bool,
+}
+
+fn list(json: bool, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let now = now();
+    let answer = |(subscriber, created_at): (Subscriber, _)| ListAnswer {
+        id: subscriber.id.to_string(),
+        zones: subscriber.zones.iter().map(ToString::to_string).collect(),
+        created_at: text_of(created_at),
+        expires_at: text_of(subscriber.expires_at),
+        expired: subscriber.expires_at <= now,
+    };
+    let answers: Vec<_> = open_store(config)?.subscribers()?.into_iter().map(answer).collect();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&answers)?)?;
+        return Ok(());
+    }
+    for answer in answers {
+        let state = if answer.expired { "expired" } else { "expires" };
+        writeln!(out, "{} {state} {} {}", answer.id, answer.expires_at, answer.zones.join(","))?;
+    }
+    Ok(())
+}
