@@ -1,0 +1,66 @@
+-- The journal: every accepted message in the order in which it was accepted. The only truth; everything else that the
+-- gateway knows about alerts can be built again from it.
+--
+-- Append-only. `log` and `content` have one row each per record, under the same cursor; cursors count from 1 without
+-- gaps. There is no other index: appending must stay cheap, and look-ups are what search.db is for.
+-- To read it, use the view `records`; the numbers behind the names are in `kinds`, `categories`, `carriers`, `labels`.
+
+-- What is known about a record without its place.
+CREATE TABLE log (
+  cursor         INTEGER PRIMARY KEY,  -- place in the journal
+  received_at_us INTEGER NOT NULL,     -- read off the wire, microseconds since 1970-01-01T00:00:00Z
+  message_id     BLOB    NOT NULL,     -- 16 bytes, computed from the message's content
+  device_id      BLOB    NOT NULL,     -- 16 bytes
+  alert_id       BLOB,                 -- 16 bytes; NULL: a raise that opened the alert named by its message_id,
+                                       --   or a message that belongs to no alert
+  kind           INTEGER NOT NULL,     -- kinds.kind
+  boot           INTEGER NOT NULL,     -- the device's counters
+  sequence       INTEGER NOT NULL,
+  category       INTEGER NOT NULL,     -- categories.category
+  zone           TEXT    NOT NULL,     -- id of the zone that it is routed to
+  labels         INTEGER NOT NULL,     -- sum of labels.bit
+  carrier        INTEGER NOT NULL      -- carriers.carrier
+) STRICT;
+
+-- Where, and what was said: all that is personal, apart from the rest so that it can be erased alone. Deleted content
+-- is overwritten (secure_delete). No foreign key: it would cost every append a look-up; the gateway checks instead.
+CREATE TABLE content (
+  cursor      INTEGER PRIMARY KEY,  -- log.cursor
+  signed      BLOB    NOT NULL,     -- the message exactly as received: COSE_Sign1, see docs/protocol.md
+  site_lat_e7 INTEGER,              -- the place the device was enrolled with, in 1e-7 degrees; only where the message
+  site_lon_e7 INTEGER               --   itself has none
+) STRICT;
+
+-- The names of the numbers. Filled by the gateway at each start.
+CREATE TABLE kinds      (kind     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE categories (category INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE carriers   (carrier  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE labels     (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+
+-- Every record, for people.
+CREATE VIEW records AS
+SELECT
+  log.cursor,
+  strftime('%Y-%m-%dT%H:%M:%S', log.received_at_us / 1000000, 'unixepoch')
+    || printf('.%03dZ', log.received_at_us / 1000 % 1000)             AS received_at,
+  lower(hex(log.message_id))                                          AS message,
+  lower(hex(log.device_id))                                           AS device,
+  CASE
+    WHEN log.alert_id IS NOT NULL THEN lower(hex(log.alert_id))
+    WHEN log.kind = 1             THEN lower(hex(log.message_id))
+  END                                                                 AS alert,
+  coalesce(kinds.name, log.kind)                                      AS kind,
+  log.boot,
+  log.sequence,
+  coalesce(categories.name, log.category)                             AS category,
+  log.zone,
+  (SELECT group_concat(name, ' ') FROM (SELECT name FROM labels WHERE log.labels & bit ORDER BY bit)) AS labels,
+  coalesce(carriers.name, log.carrier)                                AS carrier,
+  content.site_lat_e7 / 1e7                                           AS site_lat,
+  content.site_lon_e7 / 1e7                                           AS site_lon,
+  content.signed
+FROM log
+LEFT JOIN content    ON content.cursor = log.cursor
+LEFT JOIN kinds      ON kinds.kind = log.kind
+LEFT JOIN categories ON categories.category = log.category
+LEFT JOIN carriers   ON carriers.carrier = log.carrier;

@@ -1,0 +1,288 @@
+//! The one thread that writes: takes whatever queued while the last commit was being synced, and commits it.
+//!
+//! It never waits for a batch to fill: under load batches fill by themselves, because a sync takes longer than an
+//! arrival, and an alert that comes alone is on its way to the disk at once. Records are handed over under a lock that
+//! is held for the length of a push. The queue is bounded by its caller, who knows what is not synced yet.
+//!
+//! After an error the thread has ended: nothing is retried, `synced` never moves again, and `failure` says why.
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use pipeline::{Cursor, Record};
+use tokio::sync::watch;
+
+use super::{Journal, JournalError};
+
+/// Starts the thread that writes.
+#[derive(Debug)]
+pub struct Writer {
+    journal: Journal,
+    queue: Arc<Queue>,
+    synced: watch::Sender<Cursor>,
+    failure: watch::Sender<Option<Arc<JournalError>>>,
+}
+
+/// The writer as others see it. When it is dropped, the thread writes what is queued and ends.
+#[derive(Debug)]
+pub struct WriterHandle {
+    queue: Arc<Queue>,
+    synced: watch::Receiver<Cursor>,
+    failure: watch::Receiver<Option<Arc<JournalError>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Queue {
+    inbox: Mutex<Inbox>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    records: Vec<Record>,
+    /// The writer waits, so a push must wake it. Spares a system call wherever it does not.
+    waiting: bool,
+    /// Nothing more will be appended.
+    closed: bool,
+    /// The writer has ended: what is appended is dropped, and nobody will be told that it was received.
+    ended: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the inbox and wakes the writer if it waits.
+    fn change(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = self.lock();
+        change(&mut inbox);
+        let waiting = mem::take(&mut inbox.waiting);
+        drop(inbox);
+        if waiting {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Everything that is queued, waiting for some; nothing once the queue is closed and empty.
+    fn take(&self) -> Option<Vec<Record>> {
+        let mut inbox = self.lock();
+        while inbox.records.is_empty() {
+            if inbox.closed {
+                return None;
+            }
+            inbox.waiting = true;
+            inbox = self.filled.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+        }
+        inbox.waiting = false;
+        Some(mem::take(&mut inbox.records))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().records.is_empty()
+    }
+}
+
+impl Writer {
+    /// Starts the writer. After each sync `sink` is given the records that were synced, in order, and then `synced`
+    /// advances; so whoever sees a cursor there knows that `sink` had its record. `sink` must not block.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn spawn(
+        journal: Journal,
+        sink: impl FnMut(Vec<Record>) + Send + 'static,
+    ) -> Result<WriterHandle, JournalError> {
+        let queue = Arc::new(Queue::default());
+        let (synced_sender, synced) = watch::channel(journal.last());
+        let (failure_sender, failure) = watch::channel(None);
+        let writer = Self {
+            journal,
+            queue: Arc::clone(&queue),
+            synced: synced_sender,
+            failure: failure_sender,
+        };
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(sink))
+            .map_err(JournalError::Thread)?;
+        Ok(WriterHandle { queue, synced, failure, thread: Some(thread) })
+    }
+
+    fn run(mut self, mut sink: impl FnMut(Vec<Record>)) {
+        if let Err(error) = self.write(&mut sink) {
+            tracing::error!(%error, "the journal stopped; nothing more is received");
+            self.failure.send_replace(Some(Arc::new(error)));
+        }
+    }
+
+    fn write(&mut self, sink: &mut impl FnMut(Vec<Record>)) -> Result<(), JournalError> {
+        while let Some(mut records) = self.queue.take() {
+            while !records.is_empty() {
+                let rest = records.split_off(records.len().min(self.journal.commit_records_max()));
+                self.journal.append(&records)?;
+                metrics::counter!("gateway_journal_commits_total").increment(1);
+                metrics::counter!("gateway_journal_records_total").increment(records.len() as u64);
+                sink(records);
+                self.synced.send_replace(self.journal.last());
+                self.journal.checkpoint(rest.is_empty() && self.queue.is_empty())?;
+                records = rest;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    /// However the thread ends, nobody queues for it any more.
+    fn drop(&mut self) {
+        let mut inbox = self.queue.lock();
+        inbox.ended = true;
+        inbox.records = Vec::new();
+    }
+}
+
+impl WriterHandle {
+    /// Queues a record: the one behind the last that was queued. Never blocks. After a failure it is dropped.
+    pub fn append(&self, record: Record) {
+        self.queue.change(|inbox| {
+            if !inbox.ended {
+                inbox.records.push(record);
+            }
+        });
+    }
+
+    /// Queues `records` in their order and leaves the vector empty: one lock and one wake-up for all of them.
+    pub fn append_all(&self, records: &mut Vec<Record>) {
+        self.queue.change(|inbox| {
+            if inbox.ended {
+                records.clear();
+            } else {
+                inbox.records.append(records);
+            }
+        });
+    }
+
+    /// The last record that is on disk.
+    #[must_use]
+    pub fn synced(&self) -> watch::Receiver<Cursor> {
+        self.synced.clone()
+    }
+
+    /// Why writing stopped, once it has. Then the process must stop: it can receive nothing.
+    #[must_use]
+    pub fn failure(&self) -> watch::Receiver<Option<Arc<JournalError>>> {
+        self.failure.clone()
+    }
+
+    /// Writes what is queued, ends the thread, closes the file and returns the last cursor that is on disk.
+    ///
+    /// # Errors
+    /// Why writing stopped before its end.
+    pub fn close(mut self) -> Result<Cursor, Arc<JournalError>> {
+        self.queue.change(|inbox| inbox.closed = true);
+        let panicked = self.thread.take().is_some_and(|thread| thread.join().is_err());
+        debug_assert!(!panicked, "the journal's thread panicked");
+        match self.failure.borrow().as_ref() {
+            Some(error) => Err(Arc::clone(error)),
+            None => Ok(*self.synced.borrow()),
+        }
+    }
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        self.queue.change(|inbox| inbox.closed = true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::JournalConfig;
+    use crate::journal::Reader;
+    use crate::journal::testing::{record, records};
+
+    fn open(path: &Path, commit_records_max: usize) -> Journal {
+        Journal::open(path, &JournalConfig { commit_records_max }).unwrap()
+    }
+
+    #[test]
+    fn every_record_reaches_the_disk_and_then_the_sink_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let (given, sink) = mpsc::channel();
+        let mut reader_path = Some(path.clone());
+        let mut reader = None;
+        let writer = Writer::spawn(open(&path, 16), move |records| {
+            let reader =
+                reader.get_or_insert_with(|| Reader::open(&reader_path.take().unwrap()).unwrap());
+            assert_eq!(reader.last().unwrap(), records.last().unwrap().cursor);
+            given.send(records).unwrap();
+        })
+        .unwrap();
+        for cursor in 1..=100 {
+            writer.append(record(cursor));
+        }
+        let mut more = records(101..=200);
+        writer.append_all(&mut more);
+        assert!(more.is_empty());
+        assert_eq!(writer.close().unwrap(), Cursor(200));
+
+        let batches: Vec<_> = sink.iter().collect();
+        assert!(batches.iter().all(|batch| (1..=16).contains(&batch.len())));
+        assert_eq!(batches.concat(), records(1..=200));
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.read_after(Cursor(0), usize::MAX).unwrap(), records(1..=200));
+    }
+
+    #[test]
+    fn synced_follows_without_waiting_for_a_batch_to_fill() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::spawn(open(&dir.path().join("journal.db"), 512), |_| {}).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut synced = writer.synced();
+        for cursor in 1..=20 {
+            writer.append(record(cursor));
+            let reached = synced.wait_for(|synced| *synced == Cursor(cursor));
+            runtime.block_on(reached).unwrap();
+        }
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_synced_and_the_reason_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let (given, sink) = mpsc::channel();
+        let writer =
+            Writer::spawn(open(&path, 512), move |records| given.send(records).unwrap()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        writer.append(record(2));
+        let mut failure = writer.failure();
+        runtime.block_on(failure.wait_for(Option::is_some)).unwrap();
+        writer.append(record(1));
+        assert_eq!(*writer.synced().borrow(), Cursor(0));
+        let error = writer.close().unwrap_err();
+        assert!(matches!(*error, JournalError::Refused { cursor: Cursor(2), .. }), "{error}");
+        assert!(sink.iter().next().is_none());
+        assert_eq!(open(&path, 512).last(), Cursor(0));
+    }
+
+    #[test]
+    fn a_dropped_handle_ends_the_thread_after_what_was_queued() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let (given, sink) = mpsc::channel();
+        let writer =
+            Writer::spawn(open(&path, 512), move |records| given.send(records).unwrap()).unwrap();
+        writer.append(record(1));
+        drop(writer);
+        assert_eq!(sink.iter().collect::<Vec<_>>().concat(), records([1]));
+    }
+}
