@@ -12,6 +12,7 @@ pub mod files;
 pub mod identity;
 pub mod intake;
 pub mod journal;
+pub mod operator;
 pub mod registry;
 pub mod search;
 pub mod serve;

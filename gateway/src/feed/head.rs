@@ -78,6 +78,8 @@ impl Head {
         let Some(last) = records.last().map(|record| record.cursor) else { return };
         let mut waiting = lock(&self.waiting);
         if waiting.records.len() + records.len() > WAITING_RECORDS_MAX {
+            let left_out = waiting.records.len() as u64;
+            metrics::counter!("gateway_feed_left_to_journal_total").increment(left_out);
             waiting.after = waiting.last;
             waiting.records.clear();
         }
@@ -161,7 +163,10 @@ impl Head {
     fn publish(&self, builder: &mut ChunkBuilder) {
         if let Some(chunk) = builder.take() {
             let last = chunk.last();
-            lock(&self.ring).push(chunk);
+            let mut ring = lock(&self.ring);
+            ring.push(chunk);
+            metrics::gauge!("gateway_feed_ring_bytes").set(ring.bytes as f64);
+            drop(ring);
             self.tip.send_replace(last);
         }
     }

@@ -1,15 +1,29 @@
 //! The feed: every synced alert, to every subscriber who is entitled to its zone, in journal order, at least once.
 //!
 //! A subscriber pulls by cursor; wake-ups carry no data, so nothing can be lost between them. Near the head it reads
-//! the ring ([`Head`]), where each event is encoded once for all; further behind it reads the journal.
+//! the ring ([`Head`]), where each event is encoded once for all; further behind it reads the journal. It is served as
+//! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
+mod access;
+mod backlog;
 mod chunk;
 mod cursor;
+mod entitlement;
 mod event;
 mod head;
+mod http;
+mod problem;
+mod refusal;
+mod stall;
+mod state;
+mod stream;
 #[cfg(test)]
 mod testing;
 
 pub use cursor::{CursorCodec, CursorError};
 pub use event::encode_event;
 pub use head::Head;
+pub use http::router;
+pub use problem::Problem;
+pub use stall::{BEATS_PER_TIMEOUT, Pulse, Streams};
+pub use state::{Feed, FeedParts};

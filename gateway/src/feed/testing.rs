@@ -42,3 +42,28 @@ pub(crate) fn cursors(stream: &[u8]) -> Vec<u64> {
         })
         .collect()
 }
+
+/// A root `town` with `west` (of `west-1` and `west-2`) and `east`.
+pub(crate) fn town() -> pipeline::Zones {
+    let zone = |id: &str, parent: Option<&str>, column: Option<f64>| {
+        let mut properties = serde_json::json!({"id": id, "name": id, "level": "polsek"});
+        if let Some(parent) = parent {
+            properties["parent"] = parent.into();
+        }
+        let geometry = column.map(|west| {
+            let east = west + 0.01;
+            let ring = [[west, 0.0], [east, 0.0], [east, 0.01], [west, 0.01], [west, 0.0]];
+            serde_json::json!({"type": "Polygon", "coordinates": [ring]})
+        });
+        serde_json::json!({"type": "Feature", "properties": properties, "geometry": geometry})
+    };
+    let features = [
+        zone("town", None, None),
+        zone("west", Some("town"), None),
+        zone("west-1", Some("west"), Some(0.0)),
+        zone("west-2", Some("west"), Some(0.01)),
+        zone("east", Some("town"), Some(0.02)),
+    ];
+    let text = serde_json::json!({"type": "FeatureCollection", "features": features}).to_string();
+    pipeline::Zones::from_geojson(&text).unwrap()
+}

@@ -1,0 +1,40 @@
+//! Errors over HTTP, as problem details (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// One problem, to be sent as `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its name: `type` is `urn:kentongan:problem:` and this.
+    pub name: &'static str,
+    /// In a few words, always the same for the same name.
+    pub title: &'static str,
+    /// The response's status.
+    pub status: StatusCode,
+    /// What is wrong this time, and what to do. Holds no place and no token.
+    pub detail: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Body {
+            r#type: format!("urn:kentongan:problem:{}", self.name),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+        };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let json = HeaderValue::from_static("application/problem+json");
+        (self.status, [(header::CONTENT_TYPE, json)], text).into_response()
+    }
+}

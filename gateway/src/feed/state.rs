@@ -1,0 +1,91 @@
+//! What every stream of the feed shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pipeline::{Time, Zones};
+use tokio::sync::{Semaphore, watch};
+
+use super::backlog::Backlog;
+use super::cursor::CursorCodec;
+use super::head::Head;
+use crate::config::FeedConfig;
+use crate::registry::Subscribers;
+
+/// What a [`Feed`] is made of.
+pub struct FeedParts {
+    /// The head that the journal's thread pushes to.
+    pub head: Arc<Head>,
+    /// The journal's file.
+    pub journal: PathBuf,
+    /// The deployment's cursor key.
+    pub cursor_key: [u8; 16],
+    /// The zones in force.
+    pub zones: Arc<ArcSwap<Zones>>,
+    /// Who may listen.
+    pub subscribers: Arc<Subscribers>,
+    /// The feed's bounds.
+    pub config: FeedConfig,
+    /// The gateway's clock: a token expires by it.
+    pub now: Arc<dyn Fn() -> Time + Send + Sync>,
+}
+
+/// The feed: what its streams share.
+pub struct Feed {
+    pub(super) head: Arc<Head>,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) codec: Arc<CursorCodec>,
+    pub(super) zones: Arc<ArcSwap<Zones>>,
+    pub(super) subscribers: Arc<Subscribers>,
+    pub(super) config: FeedConfig,
+    pub(super) now: Arc<dyn Fn() -> Time + Send + Sync>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) closing: watch::Sender<bool>,
+}
+
+impl Feed {
+    /// A feed without streams.
+    #[must_use]
+    pub fn new(parts: FeedParts) -> Arc<Self> {
+        let codec = Arc::new(CursorCodec::new(parts.cursor_key));
+        Arc::new(Self {
+            head: parts.head,
+            backlog: Backlog::new(parts.journal, Arc::clone(&codec)),
+            codec,
+            zones: parts.zones,
+            subscribers: parts.subscribers,
+            places: Arc::new(Semaphore::new(parts.config.subscribers_max)),
+            config: parts.config,
+            now: parts.now,
+            closing: watch::Sender::new(false),
+        })
+    }
+
+    /// Encodes what is pushed to the head and wakes the streams, for ever. Streams stand still without it.
+    pub async fn run(&self) {
+        self.head.run(&self.codec).await;
+    }
+
+    /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.
+    pub fn set_zones(&self, zones: Arc<Zones>) {
+        self.zones.store(zones);
+    }
+
+    /// Ends every stream once it has delivered what was pushed. Call it after the last push.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// The feed's bounds.
+    #[must_use]
+    pub fn config(&self) -> &FeedConfig {
+        &self.config
+    }
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("head", &self.head).finish_non_exhaustive()
+    }
+}
