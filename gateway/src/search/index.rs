@@ -1,0 +1,411 @@
+//! The file: opened or built again, filled in batches.
+//!
+//! A batch is one transaction that also moves `position`, so after a crash the index is exactly as full as it says.
+//! Random keys are inserted in their order: each page of a tree is then visited once a batch.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pipeline::{Carrier, Cursor, Record};
+use protocol::{AlertId, Category, Counters, DeviceId, Kind, Label};
+use rusqlite::{Connection, Transaction, params};
+
+use super::SearchError;
+use crate::sqlite::{self, Synchronous, WriterOptions};
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// `PRAGMA user_version` of [`SCHEMA`]. Another version is built again, not migrated.
+const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA application_id`: "KtSe".
+const APPLICATION_ID: i64 = 0x4b74_5365;
+/// Pages kept in memory, in KiB: what one batch changes in the trees of two million random keys.
+const CACHE_KIB: i64 = 64 << 10;
+/// Pages of 4 KiB in the write-ahead log before they are copied into the database, so that a page that several batches
+/// change is copied once.
+const CHECKPOINT_PAGES: i64 = 16_384;
+
+const INSERT_ENTRY: &str = "INSERT INTO entries (cursor, received_at_us, message_id, device_id, alert_id, kind, \
+     category, zone, labels, carrier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+/// A message is journaled once; should it ever be twice, the first is the one.
+const INSERT_ID: &str = "INSERT OR IGNORE INTO message_ids (message_id, cursor) VALUES (?1, ?2)";
+const INSERT_DEVICE_MESSAGE: &str =
+    "INSERT INTO device_messages (device_id, cursor) VALUES (?1, ?2)";
+const UPSERT_DEVICE: &str = "INSERT INTO devices (device_id, boot, sequence, messages, last_cursor) \
+     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (device_id) DO UPDATE SET \
+     boot = max(boot, excluded.boot), \
+     sequence = CASE WHEN (excluded.boot, excluded.sequence) > (boot, sequence) THEN excluded.sequence ELSE sequence END, \
+     messages = messages + excluded.messages, last_cursor = excluded.last_cursor";
+
+/// An open index: the only one that writes this file.
+#[derive(Debug)]
+pub struct Index {
+    connection: Connection,
+    path: PathBuf,
+    indexed: Cursor,
+}
+
+/// What one batch says of a device.
+struct Seen {
+    highest: Counters,
+    messages: u64,
+    last: Cursor,
+}
+
+impl Index {
+    /// Opens the index at `path` of a journal that ends at `journal`. If there is none, or it is damaged or of another
+    /// version, an empty one takes its place.
+    ///
+    /// # Errors
+    /// If the index knows more than the journal, or the disk is in trouble.
+    pub fn open(path: &Path, journal: Cursor) -> Result<Self, SearchError> {
+        let connection = match connect(path) {
+            Ok(connection) => connection,
+            Err(error) if is_rebuildable(&error) => {
+                tracing::warn!(%error, "the index is built again from the journal");
+                remove(path)?;
+                connect(path)?
+            }
+            Err(error) => return Err(error),
+        };
+        let indexed = position(&connection).map_err(|source| SearchError::Sqlite {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        if indexed > journal {
+            return Err(SearchError::Ahead { path: path.to_owned(), indexed, journal });
+        }
+        Ok(Self { connection, path: path.to_owned(), indexed })
+    }
+
+    /// How far the journal is indexed.
+    #[must_use]
+    pub fn indexed(&self) -> Cursor {
+        self.indexed
+    }
+
+    /// Indexes `records`, which follow what is indexed, in one transaction.
+    ///
+    /// # Errors
+    /// If they do not follow, or the disk does not take them. The index is then as it was.
+    pub fn add(&mut self, records: &[Record]) -> Result<(), SearchError> {
+        let mut indexed = self.indexed;
+        for record in records {
+            if record.cursor != indexed.next() {
+                return Err(SearchError::Gap { indexed, found: record.cursor });
+            }
+            indexed = record.cursor;
+        }
+        self.commit(records, indexed).map_err(|source| SearchError::Sqlite {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })?;
+        self.indexed = indexed;
+        Ok(())
+    }
+
+    fn commit(&mut self, records: &[Record], indexed: Cursor) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        insert_entries(&transaction, records)?;
+        insert_ids(&transaction, records)?;
+        insert_device_messages(&transaction, records)?;
+        upsert_devices(&transaction, records)?;
+        transaction.execute("UPDATE position SET cursor = ?1", [indexed.0.cast_signed()])?;
+        transaction.commit()
+    }
+}
+
+fn insert_entries(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(INSERT_ENTRY)?;
+    for record in records {
+        let own = record.message_id.alert();
+        let is_own = |alert: &&AlertId| record.kind == Kind::Raise && **alert == own;
+        let alert = record.alert.as_ref().filter(|alert| !is_own(alert));
+        insert.execute(params![
+            record.cursor.0.cast_signed(),
+            record.received_at.0.cast_signed(),
+            record.message_id.as_bytes().as_slice(),
+            record.device.as_bytes().as_slice(),
+            alert.map(|alert| alert.as_bytes().as_slice()),
+            record.kind as u8,
+            record.category as u8,
+            record.zone.as_str(),
+            record.labels.bits(),
+            record.carrier as u8,
+        ])?;
+    }
+    Ok(())
+}
+
+fn insert_ids(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+    let mut ids: Vec<_> = records.iter().map(|record| (record.message_id, record.cursor)).collect();
+    ids.sort_unstable();
+    let mut insert = transaction.prepare_cached(INSERT_ID)?;
+    for (id, cursor) in ids {
+        insert.execute(params![id.as_bytes().as_slice(), cursor.0.cast_signed()])?;
+    }
+    Ok(())
+}
+
+fn insert_device_messages(
+    transaction: &Transaction<'_>,
+    records: &[Record],
+) -> rusqlite::Result<()> {
+    let mut sent: Vec<_> = records.iter().map(|record| (record.device, record.cursor)).collect();
+    sent.sort_unstable();
+    let mut insert = transaction.prepare_cached(INSERT_DEVICE_MESSAGE)?;
+    for (device, cursor) in sent {
+        insert.execute(params![device.as_bytes().as_slice(), cursor.0.cast_signed()])?;
+    }
+    Ok(())
+}
+
+fn upsert_devices(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+    let mut devices: BTreeMap<DeviceId, Seen> = BTreeMap::new();
+    for record in records {
+        let first = Seen { highest: record.counters, messages: 0, last: record.cursor };
+        let seen = devices.entry(record.device).or_insert(first);
+        seen.highest = seen.highest.max(record.counters);
+        seen.messages += 1;
+        seen.last = record.cursor;
+    }
+    let mut upsert = transaction.prepare_cached(UPSERT_DEVICE)?;
+    for (device, seen) in &devices {
+        upsert.execute(params![
+            device.as_bytes().as_slice(),
+            seen.highest.boot.0,
+            seen.highest.sequence.0,
+            seen.messages.cast_signed(),
+            seen.last.0.cast_signed(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, SearchError> {
+    let tell = |source| SearchError::Sqlite { action: "open", path: path.to_owned(), source };
+    let options = WriterOptions {
+        synchronous: Synchronous::Normal,
+        secure_delete: false,
+        ..WriterOptions::DURABLE
+    };
+    let mut connection = sqlite::open_writer(path, options)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(tell)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(tell)?;
+    match prepare(&mut connection).map_err(tell)? {
+        Origin::Ours => Ok(connection),
+        Origin::Outdated => Err(SearchError::Outdated { path: path.to_owned() }),
+        Origin::Foreign => Err(SearchError::Foreign { path: path.to_owned() }),
+    }
+}
+
+/// Whose file it is.
+enum Origin {
+    Ours,
+    Outdated,
+    Foreign,
+}
+
+/// Creates the tables in an empty file; changes nothing in a file with any others.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<Origin> {
+    let transaction = connection.transaction()?;
+    let pragma = |name: &str| -> rusqlite::Result<i64> {
+        transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+    };
+    match (pragma("application_id")?, pragma("user_version")?, pragma("schema_version")?) {
+        (APPLICATION_ID, SCHEMA_VERSION, _) => {}
+        (0, 0, 0) => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        (APPLICATION_ID, _, _) => return Ok(Origin::Outdated),
+        _ => return Ok(Origin::Foreign),
+    }
+    name_numbers(&transaction)?;
+    transaction.commit().map(|()| Origin::Ours)
+}
+
+fn name_numbers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let name = |table: &str, number: u32, name: &str| {
+        let insert = format!("INSERT OR IGNORE INTO {table} VALUES (?1, ?2)");
+        transaction.execute(&insert, params![number, name]).map(|_| ())
+    };
+    Kind::ALL.iter().try_for_each(|kind| name("kinds", *kind as u32, kind.name()))?;
+    Category::ALL.iter().try_for_each(|it| name("categories", *it as u32, it.name()))?;
+    Carrier::ALL.iter().try_for_each(|it| name("carriers", *it as u32, it.name()))?;
+    Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))
+}
+
+pub(super) fn position(connection: &Connection) -> rusqlite::Result<Cursor> {
+    let cursor: i64 = connection.query_row("SELECT cursor FROM position", [], |row| row.get(0))?;
+    u64::try_from(cursor)
+        .map(Cursor)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))
+}
+
+/// Whether a fresh file mends this: the file is damaged or of another version.
+fn is_rebuildable(error: &SearchError) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let source = match error {
+        SearchError::Outdated { .. } => return true,
+        SearchError::Sqlite { source, .. }
+        | SearchError::Open(sqlite::OpenError::Sqlite { source, .. }) => source,
+        _ => return false,
+    };
+    match source {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, DatabaseCorrupt | NotADatabase)
+        }
+        _ => false,
+    }
+}
+
+/// Removes the index and the files that belong to it.
+fn remove(path: &Path) -> Result<(), SearchError> {
+    for suffix in ["-wal", "-shm", ""] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match fs::remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(SearchError::Remove { path: file.into(), source }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::journal::testing::{record, records, update};
+    use crate::search::Lookup;
+
+    fn counters(lookup: &Lookup) -> BTreeMap<DeviceId, Counters> {
+        let mut all = BTreeMap::new();
+        lookup.counters(|device, counters| assert_eq!(all.insert(device, counters), None)).unwrap();
+        all
+    }
+
+    #[test]
+    fn finds_what_was_added_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        let alert = record(1).message_id.alert();
+        let mut all = records(1..=20);
+        all.push(update(21, alert));
+        all.push(Record { kind: Kind::Heartbeat, alert: None, ..record(22) });
+        index.add(&all[..10]).unwrap();
+        index.add(&all[10..]).unwrap();
+        let lookup = Lookup::open(&path).unwrap();
+        for record in &all {
+            let found = lookup.find(record.message_id).unwrap().unwrap();
+            assert_eq!(
+                (found.cursor, found.device, &found.zone),
+                (record.cursor, record.device, &record.zone)
+            );
+        }
+        assert_eq!(lookup.find(record(23).message_id).unwrap(), None);
+        assert_eq!(lookup.indexed().unwrap(), Cursor(22));
+    }
+
+    #[test]
+    fn keeps_the_highest_counters_of_each_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        let device = record(1).device;
+        let steps = [(1, 5), (1, 4), (2, 0), (1, 9), (2, 3), (2, 1)];
+        let sent: Vec<_> = (1..)
+            .zip(steps)
+            .map(|(cursor, (boot, sequence))| Record {
+                device,
+                counters: Counters::new(boot, sequence),
+                ..record(cursor)
+            })
+            .collect();
+        let highest = [(1, 5), (1, 5), (2, 0), (2, 0), (2, 3), (2, 3)];
+        let lookup = Lookup::open(&path).unwrap();
+        for (record, (boot, sequence)) in sent.iter().zip(highest) {
+            index.add(std::slice::from_ref(record)).unwrap();
+            assert_eq!(counters(&lookup)[&device], Counters::new(boot, sequence));
+        }
+        let whole = dir.path().join("whole.db");
+        Index::open(&whole, Cursor(0)).unwrap().add(&sent).unwrap();
+        assert_eq!(counters(&Lookup::open(&whole).unwrap()), counters(&lookup));
+    }
+
+    #[test]
+    fn refuses_records_that_do_not_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = Index::open(&dir.path().join("search.db"), Cursor(0)).unwrap();
+        assert!(matches!(index.add(&records([2])), Err(SearchError::Gap { .. })));
+        index.add(&records([1])).unwrap();
+        assert!(matches!(index.add(&records([1])), Err(SearchError::Gap { .. })));
+        assert_eq!(index.indexed(), Cursor(1));
+    }
+
+    #[test]
+    fn a_damaged_or_outdated_index_is_replaced_by_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        index.add(&records(1..=5)).unwrap();
+        index.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(index);
+        assert_eq!(Index::open(&path, Cursor(5)).unwrap().indexed(), Cursor(0));
+        fs::write(&path, b"not a database, but long enough to be taken for one by its size")
+            .unwrap();
+        let mut index = Index::open(&path, Cursor(5)).unwrap();
+        index.add(&records(1..=5)).unwrap();
+        drop(index);
+        assert_eq!(Index::open(&path, Cursor(5)).unwrap().indexed(), Cursor(5));
+    }
+
+    #[test]
+    fn refuses_to_replace_what_is_not_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(matches!(Index::open(&path, Cursor(0)), Err(SearchError::Foreign { .. })));
+    }
+
+    #[test]
+    fn refuses_a_journal_that_ends_before_the_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        Index::open(&path, Cursor(0)).unwrap().add(&records(1..=5)).unwrap();
+        let error = Index::open(&path, Cursor(4)).unwrap_err();
+        assert!(matches!(error, SearchError::Ahead { .. }), "{error}");
+        assert!(Index::open(&path, Cursor(5)).is_ok());
+    }
+
+    #[test]
+    fn people_read_alerts_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        let raise = record(2);
+        let alert = raise.message_id.alert();
+        index.add(&[record(1), raise, update(3, alert), update(4, alert)]).unwrap();
+        let words: (String, String, String, String, i64, i64) = index
+            .connection
+            .query_row(
+                "SELECT received_at, alert, category, labels, updates, cancels FROM alerts \
+                 WHERE zone = 'klojen' ORDER BY cursor LIMIT 1",
+                [],
+                |row| row.try_into(),
+            )
+            .unwrap();
+        let (received_at, id, category, labels, updates, cancels) = words;
+        assert_eq!((received_at, id), ("2027-01-15T08:00:00.000Z".to_owned(), alert.to_string()));
+        assert_eq!((&*category, &*labels), ("fire", "silent no_position"));
+        assert_eq!((updates, cancels), (2, 0));
+    }
+}
