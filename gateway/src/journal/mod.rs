@@ -42,8 +42,9 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process has this journal open. Stop it first: two writers would give one cursor to two records.
-    #[error("{path} is in use by another gateway")]
+    /// Another process writes this journal, or holds an old view of it so that its log cannot be copied. Stop that one
+    /// first: two writers would give one cursor to two records.
+    #[error("{path} is in use by another process")]
     InUse {
         /// The database file.
         path: PathBuf,
