@@ -1,18 +1,15 @@
 //! The resends of a client, against a gateway that drops, delays, refuses, restarts and rejects on command.
 //!
 //! Time is the runtime's own and stands still while anything can happen, so a second is exact and costs nothing.
-#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
-
-mod stub;
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use crate::stub::{Identity, Reply, Stub, client_of, receipt, refusal};
 use device::{
     AttemptError, Client, Delivered, ExchangeError, Key, Options, Policy, SendError, Signed, Signer,
 };
 use protocol::{Algorithm, Counters, DeviceId, Message, Nonce, Realm, Reason, Receipt, Status};
-use stub::{Identity, Reply, Stub, client_of, receipt, refusal};
 use tokio::time::{sleep, timeout};
 
 const RECEIVED: Status = Status::Received;

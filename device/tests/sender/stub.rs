@@ -13,6 +13,7 @@ use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::Notify;
 
 /// What becomes of one message.
 #[derive(Debug, Clone)]
@@ -55,6 +56,7 @@ pub(crate) struct Stub {
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
     heard: Mutex<Vec<Heard>>,
+    news: Notify,
 }
 
 /// A certificate for 127.0.0.1 and its key.
@@ -65,8 +67,12 @@ impl Identity {
         Self(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap())
     }
 
+    pub(crate) fn pem(&self) -> String {
+        self.0.cert.pem()
+    }
+
     pub(crate) fn trust(&self) -> Trust {
-        Trust::from_pem(self.0.cert.pem().as_bytes(), "the stub's certificate").unwrap()
+        Trust::from_pem(self.pem().as_bytes(), "the stub's certificate").unwrap()
     }
 
     /// A server's settings with tickets of its own: after a restart, early data is not taken.
@@ -110,6 +116,23 @@ impl Stub {
     /// What was heard so far, in order.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// More replies, for messages to come.
+    pub(crate) fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.shared.replies.lock().unwrap().extend(replies);
+    }
+
+    /// Waits until `count` messages were heard.
+    pub(crate) async fn hear(&self, count: usize) -> Vec<Heard> {
+        loop {
+            let news = self.shared.news.notified();
+            let heard = self.heard();
+            if heard.len() >= count {
+                return heard;
+            }
+            news.await;
+        }
     }
 
     /// Stops and frees the port, as a process that ends does.
@@ -179,9 +202,11 @@ async fn answer(
 ) {
     let early = receive.is_0rtt();
     let Ok(bytes) = receive.read_to_end(2_000).await else { return };
+    // The reply is settled before anyone can learn that the message was heard.
+    let reply = shared.replies.lock().unwrap().pop_front().unwrap_or(Reply::Silence);
     let from = connection.remote_address();
     shared.heard.lock().unwrap().push(Heard { connection: index, from, early, bytes });
-    let reply = shared.replies.lock().unwrap().pop_front().unwrap_or(Reply::Silence);
+    shared.news.notify_waiters();
     let (bytes, end) = match reply {
         Reply::Receipt(receipt) => (receipt.encode(), true),
         Reply::ReceiptThenOpen(receipt) => (receipt.encode(), false),
