@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::check::CARGO_LIMIT;
 use crate::tally::Outcome;
+use crate::test::passed;
 use crate::{cargo, process};
 
 /// The emulator. Its own code generator knows no AVX-512, whatever this machine has.
@@ -41,23 +42,28 @@ pub(crate) fn verify() -> Result<Outcome> {
     Ok(Outcome::Passed(passed))
 }
 
-/// The program that holds the package's unit tests.
+/// The program that holds the package's unit tests. The whole workspace is named so that it is the one the tests built.
 fn unit_tests() -> Result<PathBuf> {
-    #[derive(Deserialize)]
-    struct Built {
-        executable: Option<PathBuf>,
-    }
     let mut build = cargo();
-    build.args(["test", "-p", PACKAGE, "--lib", "--no-run", "--message-format", "json", "--quiet"]);
+    build.args(["test", "--workspace", "--lib", "--no-run", "--locked", "--quiet"]);
+    build.args(["--message-format", "json"]);
     let text = process::capture("cargo test --no-run", &mut build, CARGO_LIMIT)?
         .success("cargo test --no-run")?;
     text.lines()
         .filter_map(|line| serde_json::from_str::<Built>(line).ok())
-        .find_map(|built| built.executable)
-        .context("cargo built no test program")
+        .find(|built| built.target.name == PACKAGE)
+        .and_then(|built| built.executable)
+        .with_context(|| format!("cargo built no unit tests of {PACKAGE}"))
 }
 
-fn passed(said: &str) -> Option<u64> {
-    let result = said.lines().find_map(|line| line.strip_prefix("test result: ok. "))?;
-    result.split(' ').next()?.parse().ok()
+/// What cargo says of something it built.
+#[derive(Deserialize)]
+struct Built {
+    target: Target,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }

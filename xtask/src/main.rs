@@ -35,7 +35,7 @@ enum Task {
     /// Formatting, lints, the import rules, licences and advisories, documentation links.
     Check,
     /// Everything that has to hold: the checks, all tests, the strangers, a short demo.
-    Test,
+    Test(test::Options),
     /// A felt earthquake under Malang: every press for real, and a report of what became of it.
     Demo(demo::Options),
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = process::watch_signals().and_then(|()| match &arguments.command {
         Task::Check => check::main(),
-        Task::Test => test::main(),
+        Task::Test(options) => test::main(options),
         Task::Demo(options) => demo::main(options),
     });
     match done {

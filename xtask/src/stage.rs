@@ -33,9 +33,22 @@ impl Programs {
     pub(crate) fn build(release: bool) -> Result<Self> {
         let mut build = cargo();
         build.args(["build", "--locked"]);
-        build.args(["-p", "gateway", "-p", "device", "-p", "simulator", "-p", "loadtest"]);
         if release {
-            build.arg("--release");
+            build.args([
+                "--release",
+                "-p",
+                "gateway",
+                "-p",
+                "device",
+                "-p",
+                "simulator",
+                "-p",
+                "loadtest",
+            ]);
+        } else {
+            // The whole workspace, as the tests build it: another choice of packages is another choice of features, and
+            // would compile the dependencies once more.
+            build.arg("--workspace");
         }
         process::run("cargo build", &mut build, CARGO_LIMIT)?;
         Ok(Self { folder: target_folder()?.join(if release { "release" } else { "debug" }) })

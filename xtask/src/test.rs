@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
 
 use crate::check::{self, CARGO_LIMIT};
 use crate::stage::{Programs, target_folder};
@@ -16,24 +17,63 @@ use crate::{cargo, demo, emulated, process, setup, strangers};
 /// The longest that all Rust tests together may take, compiling not counted.
 const TESTS_LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// What `test` can be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Only this part (several with commas); what it needs is set up all the same.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What `cargo xtask check` does.
+    Check,
+    /// The Rust tests.
+    Rust,
+    /// The signature tests on an emulated processor without AVX-512.
+    Emulated,
+    /// Programs that share no code with us, and the documented queries.
+    Strangers,
+    /// A short demo.
+    Demo,
+}
+
 /// Runs everything and prints the counts on the last line.
-pub(crate) fn main() -> Result<ExitCode> {
+pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let mut tally = Tally::default();
     tally.step("setup: programs", setup::programs);
-    check::all(&mut tally);
-    rust_tests(&mut tally);
+    if wanted(Part::Check) {
+        check::all(&mut tally);
+    }
+    if wanted(Part::Rust) {
+        rust_tests(&mut tally);
+    }
+    if wanted(Part::Emulated) {
+        tally.step("without AVX-512", emulated::verify);
+    }
+    if wanted(Part::Strangers) || wanted(Part::Demo) {
+        let programs = programs(&mut tally);
+        if let (Some(programs), true) = (&programs, wanted(Part::Strangers)) {
+            strangers::all(&mut tally, programs);
+        }
+        if programs.is_some() && wanted(Part::Demo) {
+            tally.step("short demo", short_demo);
+        }
+    }
+    println!("\n{tally}");
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn programs(tally: &mut Tally) -> Option<Programs> {
     let mut programs = None;
     tally.step("build: programs", || {
         programs = Some(Programs::build(false)?);
         Ok(Outcome::Passed(0))
     });
-    tally.step("without AVX-512", emulated::verify);
-    if let Some(programs) = &programs {
-        strangers::all(&mut tally, programs);
-        tally.step("short demo", short_demo);
-    }
-    println!("\n{tally}");
-    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    programs
 }
 
 /// Builds every test, then runs them, each counted by what its own harness says.
@@ -98,6 +138,13 @@ impl Counts {
             }
         }
     }
+}
+
+/// How many tests one harness says that it passed, when it failed none.
+pub(crate) fn passed(said: &str) -> Option<u64> {
+    let mut counts = Counts::default();
+    said.lines().for_each(|line| counts.read(line));
+    (counts.failed == 0).then_some(counts.passed)
 }
 
 fn short_demo() -> Result<Outcome> {
