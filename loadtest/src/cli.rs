@@ -65,7 +65,7 @@ pub struct CityArgs {
     /// The deployment that signatures count in, 32 hexadecimal digits (`realm` in the ready file).
     #[arg(long, value_name = "HEX")]
     pub realm: Realm,
-    /// How many presses, instead of the scenario's own number.
+    /// At most so many presses, spread evenly over the timeline; for a closed loop, how many there are to send.
     #[arg(long, value_name = "N")]
     pub presses: Option<u32>,
 }
@@ -98,8 +98,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub corrupt: f64,
     /// How presses are spread over connections: per-press or relay:K.
-    #[arg(long, value_name = "MODE", default_value = "per-press")]
-    pub connections: Mode,
+    #[arg(
+        long,
+        value_name = "MODE",
+        help = "How presses are spread over connections: per-press or relay:K [default: the scenario's]"
+    )]
+    pub connections: Option<Mode>,
     /// Resume connections and send in the first packet where a ticket allows it.
     #[arg(long)]
     pub zero_rtt: bool,
@@ -109,9 +113,6 @@ pub struct RunArgs {
     /// A name for the report.
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
-    /// Zones to draw under the map, GeoJSON.
-    #[arg(long, value_name = "FILE")]
-    pub zones: Option<PathBuf>,
 }
 
 /// How a closed loop connects.

@@ -42,6 +42,13 @@ impl Moment {
     }
 }
 
+/// The date.
+#[expect(clippy::disallowed_methods, reason = "this is the crate's clock module")]
+#[must_use]
+pub fn date() -> SystemTime {
+    SystemTime::now()
+}
+
 /// A monotonic clock that started when it was made, and the date at which it did.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {

@@ -42,6 +42,14 @@ pub enum Mode {
 #[error("expected per-press or relay:K with K from 1 to 4096")]
 pub struct ModeError;
 
+impl Mode {
+    /// Whether connections stay open between presses.
+    #[must_use]
+    pub fn is_warm(self) -> bool {
+        self != Self::PerPress
+    }
+}
+
 impl FromStr for Mode {
     type Err = ModeError;
 

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -20,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::clock::{Clock, Moment};
 use crate::connections::{AttemptError, Connections};
 use crate::ledger::{Answer, Ledger, PressIndex};
-use crate::plan::Plan;
+use crate::plan::{Plan, Press};
 
 /// A press without a receipt is sent again after this long.
 const FRESH_AFTER: Duration = Duration::from_secs(1);
@@ -116,17 +115,17 @@ impl Drive {
     async fn press(&self, index: PressIndex) {
         let Some(press) = self.plan.press(index) else { return };
         let give_up = self.clock.now().plus(DEADLINE);
-        let first = self.attempt(index, 0, press.signed.clone());
+        let first = self.attempt(index, press, 0);
         let mut first = std::pin::pin!(first);
         match tokio::time::timeout(FRESH_AFTER, &mut first).await {
             Ok(Ok(answer)) if is_final(answer) => {}
             Ok(_) => {
                 tokio::time::sleep(FAILED_AFTER).await;
-                self.resend(index, &press.signed, FuturesUnordered::new(), give_up).await;
+                self.resend(index, press, FuturesUnordered::new(), give_up).await;
             }
             Err(_) => {
                 let silent: FuturesUnordered<_> = std::iter::once(first.boxed()).collect();
-                self.resend(index, &press.signed, silent, give_up).await;
+                self.resend(index, press, silent, give_up).await;
             }
         }
     }
@@ -135,13 +134,13 @@ impl Drive {
     async fn resend<'a>(
         &'a self,
         index: PressIndex,
-        signed: &Bytes,
+        press: &'a Press,
         mut silent: FuturesUnordered<BoxFuture<'a, Result<Answer, AttemptError>>>,
         give_up: Moment,
     ) {
         let mut wait = FRESH_AFTER;
         for attempt in 1.. {
-            silent.push(self.attempt(index, attempt, signed.clone()).boxed());
+            silent.push(self.attempt(index, press, attempt).boxed());
             wait = (wait * 2).min(FRESH_AFTER_MAX);
             let next = self.clock.now().plus(wait).min(give_up);
             let next = tokio::time::sleep_until(self.clock.deadline(next));
@@ -166,12 +165,12 @@ impl Drive {
     async fn attempt(
         &self,
         index: PressIndex,
+        press: &Press,
         attempt: usize,
-        signed: Bytes,
     ) -> Result<Answer, AttemptError> {
         self.ledger.sent(index, self.clock.now());
-        let turn = usize::try_from(index.0).unwrap_or_default().wrapping_add(attempt);
-        let receipt: Receipt = self.connections.attempt(turn, signed).await?;
+        let turn = usize::try_from(press.turn).unwrap_or_default().wrapping_add(attempt);
+        let receipt: Receipt = self.connections.attempt(turn, press.signed.clone()).await?;
         let answer = Answer::of(&receipt);
         if is_final(answer) {
             self.ledger.receipted(index, self.clock.now(), answer);

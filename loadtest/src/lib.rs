@@ -6,6 +6,7 @@
 //! it prove?) are worked out when all is over, and `report` tells it. This crate never links the gateway.
 
 pub mod account;
+pub mod city;
 pub mod cli;
 pub mod clock;
 pub mod connections;

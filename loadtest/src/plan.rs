@@ -28,6 +28,8 @@ pub struct Press {
     pub alert: AlertId,
     /// Whether its signature is spoiled.
     pub corrupted: bool,
+    /// Which socket or relay carries its first copy; presses with one number share it.
+    pub turn: u32,
     /// Where it happened.
     pub place: Option<Place>,
 }
@@ -126,6 +128,20 @@ impl Alerts {
     }
 }
 
+impl Alerts {
+    /// How many alerts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Alert ids are SHA-256 output already; eight of their bytes are as good as any hash of them.
 #[derive(Debug, Default)]
 pub struct IdHasher(u64);
@@ -182,6 +198,7 @@ mod tests {
             signed: Bytes::from(vec![number; 120]),
             alert: AlertId([number; 16]),
             corrupted: false,
+            turn: u32::from(number),
             place: None,
         };
         Plan::new((0..presses).map(press).collect())

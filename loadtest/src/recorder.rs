@@ -21,6 +21,8 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 /// A tool that keeps its workers half idle: room for chance, and still few of them.
 const WORKERS_PER_BUSY_ONE: f64 = 2.0;
+/// And never more than somebody would start.
+const WORKERS_MAX: usize = 64;
 
 /// Latencies in microseconds.
 #[derive(Debug, Clone)]
@@ -235,7 +237,7 @@ fn services(outcomes: &[Outcome]) -> Vec<Service> {
 }
 
 /// How many workers somebody would give a naive tool: enough for the mean rate at the median answer (Little's law),
-/// twice over.
+/// twice over, up to 64.
 fn workers(services: &[Service]) -> usize {
     let mut took: Vec<_> = services.iter().map(|service| service.took).collect();
     let middle = took.len() / 2;
@@ -247,7 +249,7 @@ fn workers(services: &[Service]) -> usize {
     let (_, median, _) = took.select_nth_unstable(middle);
     let busy = count(services.len()) / span_s * median.as_secs_f64();
     let wanted = (busy * WORKERS_PER_BUSY_ONE).ceil();
-    (1..=services.len()).find(|workers| count(*workers) >= wanted).unwrap_or(services.len())
+    (1..WORKERS_MAX).find(|workers| count(*workers) >= wanted).unwrap_or(WORKERS_MAX)
 }
 
 /// Replays the answers to a tool whose workers each wait for one answer before the next send.

@@ -18,7 +18,7 @@ use crate::report::json::{FsyncUs, Machine};
 const PROBES: usize = 200;
 /// What each of them writes: a page, as a small commit does.
 const PROBE_LEN: usize = 4_096;
-/// Page size that `/proc/PID/statm` would need is not used; `status` counts in KiB.
+/// What `/proc/PID/status` counts in, in bytes.
 const KIB: u64 = 1_024;
 
 /// A process on this machine.
@@ -76,12 +76,18 @@ pub fn machine(folder: &Path, clock: &Clock) -> Machine {
         line.split_once(':').map(|(_, name)| name.trim().to_owned())
     });
     let kernel = rustix::system::uname().release().to_str().ok().map(str::to_owned);
-    let cores = std::thread::available_parallelism().ok();
-    let cores = cores.and_then(|cores| u64::try_from(cores.get()).ok());
+    let cores = cores();
     let fsync_us = probe_disk(folder, clock).inspect_err(|error| {
         tracing::warn!(%error, "the disk of the report's folder cannot be probed");
     });
     Machine { cpu, cores, kernel, fsync_us: fsync_us.ok() }
+}
+
+/// Processors of the machine, whether this process may use them or not.
+fn cores() -> Option<u64> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let cores = text.lines().filter(|line| line.starts_with("processor")).count();
+    u64::try_from(cores).ok().filter(|cores| *cores > 0)
 }
 
 /// Runnable processes per core, averaged over the last minute.
@@ -89,8 +95,7 @@ pub fn machine(folder: &Path, clock: &Clock) -> Machine {
 pub fn busy_per_core() -> Option<f64> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;
     let load: f64 = load.split_ascii_whitespace().next()?.parse().ok()?;
-    let cores = std::thread::available_parallelism().ok()?;
-    Some(load / f64::from(u32::try_from(cores.get()).ok()?))
+    Some(load / f64::from(u32::try_from(cores()?).ok()?))
 }
 
 /// How long the disk under `folder` takes to write 4 KiB and sync them. The file is removed.

@@ -133,7 +133,7 @@ async fn work(shared: Arc<Loop>) {
             return;
         }
         shared.ledger.sent(PressIndex(place), shared.clock.now());
-        let turn = usize::try_from(place).unwrap_or_default();
+        let turn = usize::try_from(press.turn).unwrap_or_default();
         match shared.connections.attempt(turn, press.signed.clone()).await {
             Ok(receipt) => {
                 let now = shared.clock.now();

@@ -40,6 +40,7 @@ fn plan(presses: u32) -> Plan {
             signed: signed.bytes().clone(),
             alert: signed.id().alert(),
             corrupted: false,
+            turn: number,
             place: None,
         }
     };

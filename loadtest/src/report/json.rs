@@ -85,7 +85,7 @@ pub struct Run {
 pub struct Machine {
     /// The processor's name.
     pub cpu: Option<String>,
-    /// Processors that this process could use when it started.
+    /// Processors of the machine.
     pub cores: Option<u64>,
     /// The kernel's release.
     pub kernel: Option<String>,

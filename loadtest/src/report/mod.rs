@@ -7,6 +7,7 @@ pub mod chart;
 pub mod hlog;
 pub mod html;
 pub mod json;
+pub mod map;
 pub mod table;
 pub mod warnings;
 
