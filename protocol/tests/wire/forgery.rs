@@ -83,3 +83,35 @@ fn the_other_es256_signature_of_a_press_is_the_same_press() {
     assert!(ES256.has_signed(&copy));
     assert_eq!(copy.message_id(&REALM), envelope.message_id(&REALM));
 }
+
+/// RFC 8032 section 5.1.7: S must be below the order of the group, or every signature had a twin.
+#[test]
+fn the_twin_of_an_eddsa_signature_is_refused() {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let vector = vectors::accepted().into_iter().find(|v| v.device == EDDSA).unwrap();
+    let mut twin = vector.signed.clone();
+    let start = twin.len() - 32;
+    let mut carry = 0;
+    for (byte, order) in twin[start..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        [*byte, _] = sum.to_le_bytes();
+        carry = sum >> 8;
+    }
+    assert_eq!(carry, 0, "the twin fits");
+    assert!(judge(&twin, &DEVICES).is_err());
+}
+
+/// A key of small order would accept one signature for every message.
+#[test]
+fn a_key_of_small_order_proves_nothing() {
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let signature =
+        ed25519_dalek::Signature::from_bytes(&std::array::from_fn(|at| u8::from(at == 0)));
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&identity).unwrap();
+    assert!(key.is_weak());
+    assert!(key.verify_strict(b"any message", &signature).is_err());
+}
