@@ -13,6 +13,8 @@ mod city;
 use std::time::Duration;
 
 use city::{City, Client, HOUR, ZONES};
+use eventsource_stream::Eventsource;
+use futures_util::StreamExt;
 use gateway::config::FeedConfig;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -154,6 +156,27 @@ async fn expiry_and_removal_end_an_open_stream_before_the_next_event() {
         assert_eq!(client.block().await, None);
         let (status, body) = city.refusal("", &[("authorization", "Bearer token")]).await;
         assert_eq!((status, body["type"].as_str()), (401, Some(&*urn(problem))));
+    }
+}
+
+/// A parser that shares nothing with this repository reads the same: events, their names and their ids.
+#[tokio::test]
+async fn independent_client_reads_events_and_resumes() {
+    let config = FeedConfig { keepalive_interval: Duration::from_millis(1), ..Default::default() };
+    let mut city = City::start(config).await;
+    city.grant("token", &["town"], HOUR);
+    city.alerts(&["east", "west", "town"]);
+    let token = ("authorization", "Bearer token");
+    let mut last_id = String::new();
+    for expected in 1..=3 {
+        let headers = [token, ("last-event-id", last_id.as_str())];
+        let response = city.get("/v1/feed?from=start", &headers).await;
+        let mut events = response.bytes_stream().eventsource();
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(event.event, "alert");
+        let data: serde_json::Value = serde_json::from_str(&event.data).unwrap();
+        assert_eq!(data["alert_id"], format!("{expected:016x}{:016x}", 0));
+        last_id = event.id;
     }
 }
 
