@@ -18,13 +18,18 @@ use quinn::{ClientConfig, ConnectError, Connection, ConnectionError, Endpoint, V
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::{ExchangeError, Policy, Signed, bind, exchange_early};
+use crate::tickets::Tickets;
+use crate::transport::config_with;
+use crate::{ExchangeError, Options, Policy, SetupError, Signed, Trust, bind, exchange_early};
 
 /// Time between two signs of life on a connection whose sender follows an alert. Mobile networks forget a silent UDP
 /// path after 20 to 30 s.
 pub const FOLLOW_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Time that a closing connection has to say goodbye.
 const FAREWELL_MAX: Duration = Duration::from_millis(200);
+
+/// A gateway sends its tickets right behind the handshake; one that has not come by then will not come.
+const TICKET_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Where a gateway is: a host name or an IP address, and a UDP port. The host is also the name that the gateway's
 /// certificate must carry.
@@ -46,6 +51,8 @@ pub struct ServerError(String);
 pub struct Client {
     server: Server,
     config: ClientConfig,
+    /// None if none are kept.
+    tickets: Option<Arc<Tickets>>,
     policy: Policy,
     /// The last connection that brought a receipt, with the socket it uses.
     warm: Mutex<Option<Link>>,
@@ -203,13 +210,24 @@ enum Next {
 }
 
 impl Client {
-    /// A client of the gateway at `server`. `config` comes from [`client_config`](crate::client_config).
-    #[must_use]
-    pub fn new(server: Server, config: ClientConfig, policy: Policy) -> Self {
-        Self { server, config, policy, warm: Mutex::new(None) }
+    /// A client of the gateway at `server`.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub fn new(
+        server: Server,
+        trust: &Trust,
+        options: &Options,
+        policy: Policy,
+    ) -> Result<Self, SetupError> {
+        let tickets = Arc::new(Tickets::new(options.sessions_max));
+        let config = config_with(trust, options, &tickets)?;
+        let expects_tickets = options.sessions_max > 0;
+        let tickets = expects_tickets.then_some(tickets);
+        Ok(Self { server, config, tickets, policy, warm: Mutex::new(None) })
     }
 
-    /// Connects once and keeps the connection warm, as an app does when it starts: it also leaves the tickets with
+    /// Connects once and keeps the connection warm, as an app does when it starts, and waits a moment for a ticket, with
     /// which a later connection carries its message in the first packet.
     ///
     /// # Errors
@@ -220,12 +238,20 @@ impl Client {
             match self.connect(attempt).await {
                 Ok(link) => {
                     self.keep_warm(link);
+                    self.wait_for_ticket().await;
                     return Ok(());
                 }
                 Err(error) => failure = Some(error),
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    async fn wait_for_ticket(&self) {
+        let Some(tickets) = &self.tickets else { return };
+        if timeout(TICKET_WAIT_MAX, tickets.wait()).await.is_err() {
+            tracing::debug!("gateway gave no ticket; the next connection takes a round trip more");
+        }
     }
 
     /// Sends `signed` until a receipt settles it, the deadline passes or it is refused for good.

@@ -11,6 +11,7 @@ mod key;
 mod policy;
 mod signer;
 mod state;
+mod tickets;
 mod transport;
 
 pub use client::{

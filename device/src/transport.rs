@@ -19,6 +19,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CipherSuite, RootCertStore};
 
+use crate::tickets::Tickets;
+
 /// The application protocol that a gateway speaks (`docs/protocol.md`).
 pub const ALPN: &[u8] = b"alert/1";
 /// What a gateway sends on a stream is a receipt of at most 80 bytes and short status items.
@@ -129,6 +131,15 @@ impl Trust {
 /// # Errors
 /// See [`SetupError`].
 pub fn client_config(trust: &Trust, options: &Options) -> Result<ClientConfig, SetupError> {
+    config_with(trust, options, &Arc::new(Tickets::new(options.sessions_max)))
+}
+
+/// [`client_config`], with its tickets kept in `tickets`.
+pub(crate) fn config_with(
+    trust: &Trust,
+    options: &Options,
+    tickets: &Arc<Tickets>,
+) -> Result<ClientConfig, SetupError> {
     let setup = |error: &dyn ToString| SetupError(error.to_string());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(tls_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -139,7 +150,7 @@ pub fn client_config(trust: &Trust, options: &Options) -> Result<ClientConfig, S
     tls.enable_early_data = options.zero_rtt;
     tls.resumption = match options.sessions_max {
         0 => Resumption::disabled(),
-        sessions_max => Resumption::in_memory_sessions(sessions_max),
+        _ => Resumption::store(tickets.clone()),
     };
     let crypto = QuicClientConfig::try_from(tls).map_err(|error| setup(&error))?;
     let mut config = ClientConfig::new(Arc::new(crypto));

@@ -12,10 +12,11 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use device::{
     Client, Delivered, Key, Options, Pending, Policy, SendError, Server, Signed, Signer, State,
-    Trust, client_config,
+    Trust,
 };
 use protocol::{Category, Counters, DeviceId, Message, Method, Nonce, Percent, Position, Realm};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::timeout;
 
 use super::words::Report;
 use super::{Outcome, remark, say};
@@ -24,6 +25,9 @@ use crate::clock::{Stopwatch, wall};
 /// Refusals for want of proof after which the command gives up: about four seconds, in which an enrolment that was just
 /// made reaches the gateway.
 const UNPROVEN_MAX: u32 = 5;
+
+/// Longest time that preparing may keep a press waiting.
+const PREPARE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Press {
@@ -66,6 +70,10 @@ pub(super) struct Press {
     /// When to give up, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     deadline: Duration,
+    /// Connect once before the press, as an app does when it starts; the press then travels in the first packet of a
+    /// connection of its own
+    #[arg(long)]
+    prepare: bool,
     /// Do not send the press in the first packet of a resumed connection
     #[arg(long)]
     no_zero_rtt: bool,
@@ -87,12 +95,15 @@ impl Press {
             unproven_max: Some(UNPROVEN_MAX),
             ..Policy::default()
         };
-        let client = Client::new(self.server.clone(), client_config(&trust, &options)?, policy);
+        let client = Client::new(self.server.clone(), &trust, &options, policy)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(self.send(Arc::new(client), Signer::new(self.realm, self.device_id, key)))
     }
 
     async fn send(&self, client: Arc<Client>, signer: Signer) -> anyhow::Result<Outcome> {
+        if self.prepare {
+            prepare(&client).await;
+        }
         let stopwatch = Stopwatch::start();
         let mut state = State::at(&self.state_path());
         let earlier = state.pending(signer.realm()).unwrap_or_else(|error| {
@@ -169,6 +180,16 @@ impl Press {
             name.into()
         })
     }
+}
+
+/// Leaves the client with a ticket and no connection. Whatever comes of it, the press follows.
+async fn prepare(client: &Client) {
+    match timeout(PREPARE_MAX, client.prepare()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => remark(&format!("nothing could be prepared: {error}")),
+        Err(_) => remark("nothing could be prepared: the gateway is silent"),
+    }
+    client.close().await;
 }
 
 /// Sends a press again that an earlier run was interrupted with.

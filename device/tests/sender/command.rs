@@ -45,6 +45,17 @@ async fn a_key_is_made_shown_and_pressed_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_press_travels_in_the_first_packet() {
+    for (flag, early) in [("--prepare", true), ("--no-zero-rtt", false)] {
+        let desk = Desk::new([Reply::Receipt(receipt(Status::Received))], "es256");
+        let pressed = desk.press(&["--prepare", flag][usize::from(early)..]);
+        assert_eq!(pressed.status.code(), Some(0), "{pressed:?}");
+        let told: Value = serde_json::from_slice(&pressed.stdout).unwrap();
+        assert_eq!((&told["zero_rtt"], desk.stub.heard()[0].early), (&json!(early), early));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn counters_advance_and_no_two_presses_are_alike() {
     let desk = Desk::new(vec![Reply::Receipt(receipt(Status::Received)); 2], "eddsa");
     desk.press(&[]);

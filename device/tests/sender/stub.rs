@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use device::{ALPN, Client, Options, Policy, Trust, client_config};
+use device::{ALPN, Client, Options, Policy, Trust};
 use protocol::{Reason, Receipt, Status, UnixMillis};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
@@ -166,8 +166,8 @@ pub(crate) fn client_of(
     options: &Options,
     policy: Policy,
 ) -> Arc<Client> {
-    let config = client_config(&identity.trust(), options).unwrap();
-    Arc::new(Client::new(address.to_string().parse().unwrap(), config, policy))
+    let server = address.to_string().parse().unwrap();
+    Arc::new(Client::new(server, &identity.trust(), options, policy).unwrap())
 }
 
 pub(crate) fn receipt(status: Status) -> Receipt {
