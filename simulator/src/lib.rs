@@ -4,6 +4,7 @@
 //! their places and TEST KEYS, and one [`Timeline`] of presses. Nothing here reads a clock or another source of chance,
 //! and every number is made of operations that all machines round alike, so a seed names a run.
 
+mod picture;
 mod place;
 mod population;
 mod random;

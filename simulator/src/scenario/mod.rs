@@ -82,10 +82,11 @@ pub enum Connections {
     },
 }
 
-/// Another size for a scenario.
+/// Another size for a scenario. Where each device presses once, the number that is not given follows the other; buttons
+/// always keep their share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overrides {
-    /// So many devices; buttons keep their share, and presses follow unless they are given.
+    /// So many devices.
     pub devices: Option<u32>,
     /// So many presses. A steady scenario keeps its rate and lasts as long as that takes.
     pub presses: Option<u32>,
@@ -153,16 +154,19 @@ impl Scenario {
     /// # Errors
     /// When there would be no device, or fewer devices than presses where each device presses once.
     pub fn resized(mut self, overrides: Overrides) -> Result<Self, ScenarioError> {
-        if let Some(devices) = overrides.devices {
-            let scale = |number: u32| scaled(number, devices, self.devices);
-            let (buttons, presses) = (scale(self.buttons), scale(self.presses));
-            self.buttons = buttons;
-            if !matches!(self.shape, Shape::Steady { .. }) {
-                self.presses = presses;
-            }
-            self.devices = devices;
-        }
-        self.presses = overrides.presses.unwrap_or(self.presses);
+        let follows = !matches!(self.shape, Shape::Steady { .. });
+        let (devices, presses) = (self.devices, self.presses);
+        self.devices = match overrides {
+            Overrides { devices: Some(devices), .. } => devices,
+            Overrides { presses: Some(wanted), .. } if follows => scaled(devices, wanted, presses),
+            _ => devices,
+        };
+        self.presses = match overrides {
+            Overrides { presses: Some(presses), .. } => presses,
+            Overrides { devices: Some(wanted), .. } if follows => scaled(presses, wanted, devices),
+            _ => presses,
+        };
+        self.buttons = scaled(self.buttons, self.devices, devices);
         match read::size_faults(&self) {
             problems if problems.is_empty() => Ok(self),
             problems => Err(ScenarioError::Wrong { name: self.name, problems }),

@@ -106,6 +106,9 @@ fn resizing_keeps_the_shares_unless_told_otherwise() {
     let half =
         quake().resized(Overrides { devices: Some(60_000), ..Overrides::default() }).unwrap();
     assert_eq!((half.devices, half.buttons, half.presses), (60_000, 1_200, 30_000));
+    let fifth = Overrides { presses: Some(12_000), ..Overrides::default() };
+    let fifth = quake().resized(fifth).unwrap();
+    assert_eq!((fifth.devices, fifth.buttons, fifth.presses), (24_000, 480, 12_000));
     let few = Overrides { devices: Some(100), presses: Some(100) };
     assert_eq!(quake().resized(few).unwrap().presses(), 100);
     let relays = Scenario::load("warm-relays").unwrap();
