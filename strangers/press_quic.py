@@ -80,9 +80,9 @@ class Gateway:
         self.host, self.port, self.ca, self.ticket = host.strip("[]"), int(port), ca, None
 
     @asynccontextmanager
-    async def connection(self, early=False):
+    async def connection(self, early=False, alpn="alert/1"):
         configuration = QuicConfiguration(
-            alpn_protocols=["alert/1"],
+            alpn_protocols=[alpn],
             is_client=True,
             server_name=self.host,
             cipher_suites=[CipherSuite.AES_128_GCM_SHA256, CipherSuite.CHACHA20_POLY1305_SHA256],
@@ -120,11 +120,18 @@ class Gateway:
                 for task in done:
                     receipt = receipt_of(task) or receipt
                 if receipt and (receipt[2] in DURABLE or receipt.get(5) in PERMANENT):
-                    for task in pending:
-                        task.cancel()
+                    await abandon(pending)
                     return receipt, attempts
             pause = min(pause * 2, PAUSE_MAX_S) * (0.8 + 0.4 * os.urandom(1)[0] / 255)
+        await abandon(pending)
         return receipt, attempts
+
+
+async def abandon(tasks):
+    """Ends attempts that nobody waits for any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def receipt_of(task):
@@ -254,6 +261,18 @@ async def empty(gateway, sender):
     return await refused(gateway, sender, b"", MALFORMED)
 
 
+async def wrong_alpn(gateway, sender):
+    """Another protocol gets no connection; the next that speaks ours does."""
+    try:
+        async with gateway.connection(alpn="h3"):
+            raise Difference("a connection without alert/1")
+    except ConnectionError:
+        press = sender.message()
+        receipt = await gateway.send_once(sender.sign(press))
+        check_durable(receipt, "received", sender, press)
+        return receipt
+
+
 async def resend(gateway, sender):
     """The same bytes on a second connection: the same alert."""
     press = sender.message()
@@ -326,7 +345,7 @@ CASES = {
     function.__name__.replace("_", "-"): function
     for function in (
         corrupt_signature, truncate, trailing, oversize, much_oversize, non_canonical, wrong_version, unknown_kind,
-        wrong_algorithm, other_realm, unknown_device, empty, resend, odd_fields, follow_up, relay, zero_rtt,
+        wrong_algorithm, other_realm, unknown_device, empty, wrong_alpn, resend, odd_fields, follow_up, relay, zero_rtt,
     )
 }
 
