@@ -106,13 +106,14 @@ def run(options):
     expect("position off the map", odd["position"], None)
     expect("its flags", {"position_dropped", "no_position"} <= set(odd["flags"]), True)
 
-    whole = [event["alert_id"] for _, event in feed.events(third, query="?from=start")]
-    expect("alerts that came twice", len(whole) - len(set(whole)), 0)
+    whole = feed.events(third, query="?from=start")
+    for what, seen in (("messages", [event["message_id"] for _, event in whole]), ("ids", [id for id, _ in whole])):
+        expect(f"{what} that came twice", len(seen) - len(set(seen)), 0)
 
     feed.refused(401, token="")
     feed.refused(401, token="0" * 32)
     feed.refused(400, last_event_id="garbage")
-    print(f"{sender.device.alg}: {len(whole)} alerts on the feed, resumed behind the first of our own")
+    print(f"{sender.device.alg}: {len(whole)} events on the feed, resumed behind the first of our own")
     return 0
 
 
