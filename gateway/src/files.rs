@@ -47,7 +47,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match create() {
+        // Left by a process that was killed; in a container the next one has the same number.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            create()?
+        }
+        file => file?,
+    };
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -80,5 +88,15 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(replace(&folder.path().join("missing/file"), b"").is_err());
+    }
+
+    #[test]
+    fn a_draft_that_a_killed_process_left_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = folder.path().join(format!(".file.{}", std::process::id()));
+        fs::write(&draft, b"half of").unwrap();
+        replace(&folder.path().join("file"), b"whole").unwrap();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"whole");
+        assert!(!draft.exists());
     }
 }

@@ -142,7 +142,9 @@ fn open_hex(path: &Path, wanted: Option<[u8; 16]>) -> Result<[u8; 16], IdentityE
 fn open_development_certificate(folder: &Path) -> Result<(PathBuf, PathBuf), IdentityError> {
     let certificate = folder.join(CERTIFICATE_FILE);
     let key = folder.join(PRIVATE_KEY_FILE);
-    if !certificate.exists() || !key.exists() {
+    // The key is written first: without a certificate a first start did not end. A certificate without its key is
+    // not replaced, because clients may trust it.
+    if !certificate.try_exists().map_err(file_error(&certificate))? {
         let make = |error: rcgen::Error| IdentityError::Make(format!("a certificate: {error}"));
         let names = DEVELOPMENT_NAMES.map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(names).map_err(make)?;
@@ -246,6 +248,18 @@ mod tests {
         fs::write(&realm, "not hex").unwrap();
         assert!(matches!(Identity::open(&config), Err(IdentityError::NotHex { .. })));
         assert_eq!(fs::read_to_string(&realm).unwrap(), "not hex");
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_short_is_made_up_for_but_a_lost_key_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_in(folder.path());
+        let first = Identity::open(&config).unwrap();
+        fs::remove_file(&first.certificate_path).unwrap();
+        let second = Identity::open(&config).unwrap();
+        assert_ne!(first.certificate_chain, second.certificate_chain);
+        fs::remove_file(config.data_dir.join("private_key.pem")).unwrap();
+        assert!(matches!(Identity::open(&config), Err(IdentityError::Pem { .. })));
     }
 
     #[test]
