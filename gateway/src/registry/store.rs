@@ -125,16 +125,19 @@ impl Store {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let options = WriterOptions { busy_timeout: BUSY_TIMEOUT, ..WriterOptions::DURABLE };
         let mut connection = sqlite::open_writer(&data_dir.join(REGISTRY_FILE), options)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.query_row("PRAGMA user_version", [], |row| row.get(0))? {
-            VERSION => {}
-            0 => {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
+        // Only a file without a layout is locked, so that nobody waits for an import just to read.
+        if version_of(&connection)? == 0 {
+            let creation = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if version_of(&creation)? == 0 {
+                creation.execute_batch(SCHEMA)?;
+                creation.pragma_update(None, "user_version", VERSION)?;
             }
-            found => return Err(StoreError::Newer { found }),
+            creation.commit()?;
         }
-        transaction.commit()?;
+        let found = version_of(&connection)?;
+        if found != VERSION {
+            return Err(StoreError::Newer { found });
+        }
         Ok(Self { connection })
     }
 
@@ -377,6 +380,10 @@ impl<'a> Enroller<'a> {
         self.batch = Some((name.to_owned(), number));
         Ok(number)
     }
+}
+
+fn version_of(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
 /// Counts this transaction as a change. Undone with it.

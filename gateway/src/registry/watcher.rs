@@ -207,7 +207,8 @@ mod tests {
         assert_eq!(*found, subscriber);
         store.remove_subscriber(id).unwrap();
         loaded.watcher.poll().unwrap();
-        assert_eq!(loaded.subscribers.get(&id), None);
+        let found = loaded.subscribers.authenticate("secret", Time(0));
+        assert_eq!(found, Err(TokenError::Unknown));
     }
 
     #[test]
@@ -221,6 +222,8 @@ mod tests {
             .enrol(&enrolment(1))
             .unwrap();
         assert_eq!(loaded.watcher.poll().unwrap(), Changes::default());
+        // Nor does it block a gateway that starts, or a command that lists.
+        assert!(load(folder.path()).unwrap().registry.is_empty());
         transaction.commit().unwrap();
         assert_eq!(loaded.watcher.poll().unwrap().devices, 1);
     }
