@@ -33,7 +33,7 @@ pub(super) struct Sent {
 /// Counters packed into one number, boot above sequence.
 #[derive(Debug, Clone, Copy, Default)]
 struct Device {
-    /// The highest counters ever, plus one; 0 if there are none.
+    /// The highest counters ever, plus one; 0 if there are none. At its maximum nothing is above it any more.
     above_highest: u64,
     /// The newest counters by which updates are ordered.
     newest: u64,
@@ -46,7 +46,7 @@ impl Sent {
     pub(super) fn order(&self, device: DeviceIndex, counters: Counters) -> Order {
         let packed = pack(counters);
         let Some(known) = self.devices.get(slot(device)) else { return Order::Ahead };
-        if packed >= known.above_highest {
+        if packed >= known.above_highest && known.above_highest < u64::MAX {
             Order::Ahead
         } else if known.seen == 0 || packed > known.newest || known.is_gap(packed) {
             Order::Gap
