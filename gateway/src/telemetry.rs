@@ -1,1 +1,137 @@
-//! The telemetry room.
+//! Counters of what came in and what became of it, so that promise 6 can be checked from outside.
+//!
+//! Messages in = receipts out (received, duplicate, held, refused by reason) + abandoned + in flight. Every label
+//! comes from a closed set; no device, address or place is ever one. Handles are made once, because a look-up by name
+//! for every message would cost more than the desk does.
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use pipeline::Carrier;
+use protocol::{Kind, Reason, Status};
+
+/// Bucket bounds of stage latencies, in seconds: from a memory access to a lost sender.
+const SECONDS: [f64; 14] =
+    [1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0];
+
+/// Installs the recorder that `/metrics` renders.
+///
+/// # Errors
+/// If another recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()
+}
+
+/// Why a proof failed. Told apart here and nowhere else; the sender only hears `unproven`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unproven {
+    /// No device of this id is enrolled.
+    UnknownDevice = 0,
+    /// The message claims another algorithm than the device was enrolled with.
+    WrongAlgorithm = 1,
+    /// The signature does not verify.
+    BadSignature = 2,
+}
+
+impl Unproven {
+    const NAMES: [&'static str; 3] = ["unknown_device", "wrong_algorithm", "bad_signature"];
+}
+
+/// How a message ended without a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// Its sender was gone, or too slow, before it was whole.
+    Unread = 0,
+    /// The gateway ended before the receipt was made. The sender's resend finds it journaled or not.
+    Unanswered = 1,
+}
+
+impl Abandoned {
+    const NAMES: [&'static str; 2] = ["unread", "unanswered"];
+}
+
+/// The counters of one carrier.
+#[derive(Clone)]
+pub struct Intake {
+    /// Messages whose first byte arrived.
+    pub messages: Counter,
+    read: [Counter; 4],
+    receipts: [Counter; 3],
+    refused: [Counter; Reason::LISTED.len()],
+    unproven: [Counter; 3],
+    abandoned: [Counter; 2],
+    /// Messages between their first byte and their receipt.
+    pub in_flight: Gauge,
+    /// From the last byte read to the receipt handed to the transport.
+    pub receipt_seconds: Histogram,
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Connections refused because there were too many.
+    pub connections_refused: Counter,
+    /// Connections open.
+    pub connections_open: Gauge,
+}
+
+impl Intake {
+    /// The counters of `carrier`.
+    #[must_use]
+    pub fn of(carrier: Carrier) -> Self {
+        let carrier = carrier.name();
+        Self {
+            messages: counter!("gateway_messages_total", "carrier" => carrier),
+            read: Kind::ALL.map(|kind| {
+                counter!("gateway_messages_read_total", "carrier" => carrier, "kind" => kind.name())
+            }),
+            receipts: [Status::Received, Status::Duplicate, Status::Held].map(|status| {
+                counter!("gateway_receipts_total",
+                    "carrier" => carrier, "status" => status.name(), "reason" => "none")
+            }),
+            refused: Reason::LISTED.map(|reason| {
+                counter!("gateway_receipts_total",
+                    "carrier" => carrier, "status" => "refused", "reason" => reason.name())
+            }),
+            unproven: Unproven::NAMES.map(|cause| {
+                counter!("gateway_unproven_total", "carrier" => carrier, "cause" => cause)
+            }),
+            abandoned: Abandoned::NAMES.map(|cause| {
+                counter!("gateway_abandoned_total", "carrier" => carrier, "cause" => cause)
+            }),
+            in_flight: gauge!("gateway_messages_in_flight", "carrier" => carrier),
+            receipt_seconds: histogram!("gateway_receipt_seconds", "carrier" => carrier),
+            connections: counter!("gateway_connections_total", "carrier" => carrier),
+            connections_refused: counter!("gateway_connections_refused_total", "carrier" => carrier),
+            connections_open: gauge!("gateway_connections_open", "carrier" => carrier),
+        }
+    }
+
+    /// A message of this kind could be read.
+    pub fn read(&self, kind: Kind) {
+        let at = Kind::ALL.iter().position(|listed| *listed == kind);
+        at.and_then(|at| self.read.get(at)).unwrap_or(&Counter::noop()).increment(1);
+    }
+
+    /// A receipt was given.
+    pub fn receipt(&self, status: Status, reason: Option<Reason>) {
+        let counter = match status {
+            Status::Received => self.receipts.first(),
+            Status::Duplicate => self.receipts.get(1),
+            Status::Held => self.receipts.get(2),
+            Status::Refused => Reason::LISTED
+                .iter()
+                .position(|listed| Some(*listed) == reason)
+                .and_then(|at| self.refused.get(at)),
+        };
+        counter.unwrap_or(&Counter::noop()).increment(1);
+    }
+
+    /// A proof failed, for this cause.
+    pub fn unproven(&self, cause: Unproven) {
+        self.unproven.get(cause as usize).unwrap_or(&Counter::noop()).increment(1);
+    }
+
+    /// A message ended without a receipt.
+    pub fn abandoned(&self, cause: Abandoned) {
+        self.abandoned.get(cause as usize).unwrap_or(&Counter::noop()).increment(1);
+    }
+}

@@ -1,0 +1,192 @@
+//! One message on one stream: read, verified, submitted, answered.
+//!
+//! Cheap tests come first: length, shape, whether the device exists, whether it uses this algorithm; the signature is
+//! last. A message that proves nothing leaves nothing behind but its receipt and a count.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use pipeline::{Arrival, Carrier, Ticket};
+use protocol::{Envelope, Message, Realm, Reason, Receipt, SIGNED_LEN_MAX, Status};
+use quinn::{RecvStream, SendStream, VarInt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::verify::verifies;
+use crate::clock;
+use crate::config::AlertConfig;
+use crate::registry::Registry;
+use crate::telemetry::{Abandoned, Intake, Unproven};
+
+/// A verified message on its way to the desk, and where its receipt is waited for.
+#[derive(Debug)]
+pub struct Submission {
+    /// The message. Its ticket is given by the desk's driver.
+    pub arrival: Arrival,
+    /// Where the receipt goes.
+    pub reply: oneshot::Sender<Receipt>,
+}
+
+/// Where messages are handed in: what every exchange of a shard shares.
+pub(super) struct Gate {
+    pub(super) realm: Realm,
+    pub(super) config: AlertConfig,
+    pub(super) registry: Arc<Registry>,
+    pub(super) lane: mpsc::Sender<Submission>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) telemetry: Intake,
+    /// Exchanges whose message was submitted and whose receipt is not delivered.
+    pub(super) under_way: watch::Sender<usize>,
+}
+
+impl Gate {
+    /// Serves one stream to its end. Says whether the message was proven.
+    pub(super) async fn serve(&self, send: SendStream, mut receive: RecvStream) -> bool {
+        self.telemetry.messages.increment(1);
+        self.telemetry.in_flight.increment(1.0);
+        let proven = match self.read(&mut receive).await {
+            Ok(signed) => self.answer(send, signed).await,
+            Err(Some(reason)) => {
+                self.refuse(send, reason).await;
+                false
+            }
+            Err(None) => {
+                self.telemetry.abandoned(Abandoned::Unread);
+                false
+            }
+        };
+        self.telemetry.in_flight.decrement(1.0);
+        proven
+    }
+
+    /// The whole message, uncopied if it came in one piece. An error is a refusal, or nobody left to refuse.
+    async fn read(&self, receive: &mut RecvStream) -> Result<Bytes, Option<Reason>> {
+        let message = read_whole(receive);
+        match timeout(self.config.message_timeout, message).await {
+            Ok(Ok(Some(signed))) => Ok(signed),
+            Ok(Ok(None)) => {
+                // Nothing more of it is wanted; that it can no longer be stopped is no matter.
+                receive.stop(VarInt::from_u32(0)).ok();
+                Err(Some(Reason::TooLarge))
+            }
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    async fn answer(&self, send: SendStream, signed: Bytes) -> bool {
+        let started = clock::monotonic();
+        let arrival = match self.check(signed) {
+            Ok(arrival) => arrival,
+            Err(reason) => {
+                self.refuse(send, reason).await;
+                return false;
+            }
+        };
+        if *self.stopping.borrow() {
+            self.refuse(send, Reason::Stopping).await;
+            return true;
+        }
+        self.under_way.send_modify(|under_way| *under_way += 1);
+        self.submit(send, arrival, started).await;
+        self.under_way.send_modify(|under_way| *under_way -= 1);
+        true
+    }
+
+    async fn submit(&self, send: SendStream, arrival: Arrival, started: Instant) {
+        let (reply, receipt) = oneshot::channel();
+        let submitted = self.lane.send(Submission { arrival, reply }).await;
+        match (submitted, receipt.await) {
+            (Ok(()), Ok(receipt)) => {
+                self.reply(send, &receipt).await;
+                self.telemetry.receipt_seconds.record(started.elapsed());
+            }
+            _ => self.telemetry.abandoned(Abandoned::Unanswered),
+        }
+    }
+
+    /// Waits until nothing is under way. What comes in meanwhile is refused as stopping and does not count.
+    pub(super) async fn idle(&self) {
+        let mut under_way = self.under_way.subscribe();
+        // The sender lives as long as this gate.
+        under_way.wait_for(|under_way| *under_way == 0).await.ok();
+    }
+
+    /// A verified arrival, or why it is refused.
+    fn check(&self, signed: Bytes) -> Result<Arrival, Reason> {
+        let received_at = clock::now();
+        let envelope = Envelope::parse(&signed).map_err(|error| error.reason())?;
+        let (message, labels) =
+            Message::decode(envelope.message).map_err(|error| error.reason())?;
+        self.telemetry.read(message.kind);
+        let Some(device) = self.registry.get(&envelope.device) else {
+            return Err(self.unproven(Unproven::UnknownDevice));
+        };
+        if device.algorithm() != envelope.algorithm {
+            return Err(self.unproven(Unproven::WrongAlgorithm));
+        }
+        let covered = envelope.to_be_signed(&self.realm);
+        if !verifies(&device.key, &covered, envelope.signature) {
+            return Err(self.unproven(Unproven::BadSignature));
+        }
+        if device.revoked {
+            return Err(Reason::Revoked);
+        }
+        Ok(Arrival {
+            ticket: Ticket(0),
+            received_at,
+            carrier: Carrier::Quic,
+            device: envelope.device,
+            device_index: device.index,
+            message_id: envelope.message_id(&self.realm),
+            kind: message.kind,
+            counters: message.counters,
+            alert: message.alert,
+            category: message.category,
+            position: message.position,
+            site: device.site,
+            labels,
+            signed: signed.clone(),
+        })
+    }
+
+    fn unproven(&self, cause: Unproven) -> Reason {
+        self.telemetry.unproven(cause);
+        Reason::Unproven
+    }
+
+    async fn refuse(&self, send: SendStream, reason: Reason) {
+        self.reply(send, &Receipt::refused(reason, clock::now().to_millis())).await;
+    }
+
+    /// Hands a receipt to the transport. A sender that is gone resends or has stopped caring.
+    async fn reply(&self, mut send: SendStream, receipt: &Receipt) {
+        debug_assert!(receipt.status != Status::Refused || receipt.reason.is_some());
+        self.telemetry.receipt(receipt.status, receipt.reason);
+        let written = send.write_all(&receipt.encode()).await;
+        if written.is_ok() && send.finish().is_ok() && *self.stopping.borrow() {
+            // The endpoint closes soon, and closing forgets what was not acknowledged.
+            timeout(self.config.message_timeout, send.stopped()).await.ok();
+        }
+    }
+}
+
+/// The stream's bytes; nothing if there are more than a message may have.
+async fn read_whole(receive: &mut RecvStream) -> Result<Option<Bytes>, quinn::ReadError> {
+    let Some(first) = receive.read_chunk(SIGNED_LEN_MAX + 1, true).await? else {
+        return Ok(Some(Bytes::new()));
+    };
+    let mut whole = first.bytes;
+    let mut pieces = BytesMut::new();
+    while whole.len() <= SIGNED_LEN_MAX {
+        let Some(more) = receive.read_chunk(SIGNED_LEN_MAX + 1, true).await? else {
+            return Ok(Some(whole));
+        };
+        if pieces.is_empty() {
+            pieces.extend_from_slice(&whole);
+        }
+        pieces.extend_from_slice(&more.bytes);
+        whole = pieces.clone().freeze();
+    }
+    Ok(None)
+}

@@ -1,0 +1,123 @@
+//! A shard: one thread with its socket, its endpoint and its runtime.
+//!
+//! There is one; more need packets to be steered by connection id, which is not built. Everything that a shard needs
+//! is given to it in [`ShardParts`], so that more of them can be started side by side.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use protocol::Realm;
+use quinn::{Endpoint, TokioRuntime, VarInt};
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::connection;
+use super::exchange::{Gate, Submission};
+use super::transport::endpoint_config;
+use crate::config::AlertConfig;
+use crate::registry::Registry;
+use crate::telemetry::Intake;
+
+/// What a shard is made of.
+pub struct ShardParts {
+    /// The deployment that messages must be signed for.
+    pub realm: Realm,
+    /// Its bounds.
+    pub config: AlertConfig,
+    /// Where it hears.
+    pub socket: std::net::UdpSocket,
+    /// How it speaks.
+    pub server: quinn::ServerConfig,
+    /// The devices that it believes.
+    pub registry: Arc<Registry>,
+    /// The way to the desk.
+    pub lane: mpsc::Sender<Submission>,
+    /// Turns true when nothing more is to be taken.
+    pub stopping: watch::Receiver<bool>,
+    /// How long what is under way may take once it has.
+    pub drain_timeout: Duration,
+}
+
+/// A running shard.
+pub struct Shard {
+    /// Where it hears.
+    pub address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+/// Why a shard cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("an intake shard cannot start: {0}")]
+pub struct ShardError(#[from] io::Error);
+
+impl Shard {
+    /// Starts a shard.
+    ///
+    /// # Errors
+    /// If the system grants no thread, no runtime or no socket.
+    pub fn spawn(parts: ShardParts) -> Result<Self, ShardError> {
+        let address = parts.socket.local_addr()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let endpoint = {
+            let _inside = runtime.enter();
+            let ShardParts { socket, server, .. } = &parts;
+            let (socket, server) = (socket.try_clone()?, server.clone());
+            Endpoint::new(endpoint_config(), Some(server), socket, Arc::new(TokioRuntime))?
+        };
+        let thread = thread::Builder::new()
+            .name("intake-0".to_owned())
+            .spawn(move || runtime.block_on(run(parts, endpoint)))?;
+        Ok(Self { address, thread })
+    }
+
+    /// Waits until the shard has stopped, which it does after `stopping` turned true.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("an intake shard panicked");
+        }
+    }
+}
+
+async fn run(parts: ShardParts, endpoint: Endpoint) {
+    let mut stopping = parts.stopping.clone();
+    let (drain_timeout, config) = (parts.drain_timeout, parts.config.clone());
+    let gate = Arc::new(Gate {
+        realm: parts.realm,
+        config: parts.config,
+        registry: parts.registry,
+        lane: parts.lane,
+        stopping: parts.stopping,
+        telemetry: Intake::of(pipeline::Carrier::Quic),
+        under_way: watch::Sender::new(0),
+    });
+    loop {
+        tokio::select! {
+            incoming = endpoint.accept() => {
+                let Some(incoming) = incoming else { break };
+                if endpoint.open_connections() >= config.connections_max {
+                    gate.telemetry.connections_refused.increment(1);
+                    incoming.ignore();
+                    continue;
+                }
+                gate.telemetry.connections.increment(1);
+                tokio::spawn(connection::serve(Arc::clone(&gate), incoming));
+            }
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    drain(gate, &endpoint, drain_timeout).await;
+}
+
+/// Takes no new connection, lets every exchange end, closes.
+async fn drain(gate: Arc<Gate>, endpoint: &Endpoint, drain_timeout: Duration) {
+    endpoint.set_server_config(None);
+    if timeout(drain_timeout, gate.idle()).await.is_err() {
+        tracing::warn!("exchanges were still under way when the drain timeout ended");
+    }
+    endpoint.close(VarInt::from_u32(0), b"stopping");
+    timeout(drain_timeout, endpoint.wait_idle()).await.ok();
+}
