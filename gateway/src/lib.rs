@@ -3,6 +3,7 @@
 //! The path of a message runs through the rooms in this order: [`intake`] receives and verifies, [`desk`] drives the
 //! pipeline, [`journal`] makes records durable, [`feed`] carries them to subscribers, [`search`] indexes them behind.
 
+pub mod bare_echo;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -13,8 +14,10 @@ pub mod identity;
 pub mod intake;
 pub mod journal;
 pub mod operator;
+pub mod ready;
 pub mod registry;
 pub mod search;
 pub mod serve;
 pub mod sqlite;
 pub mod telemetry;
+pub mod zones;

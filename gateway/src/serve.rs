@@ -1,21 +1,361 @@
-//! The serve room.
+//! Starts every room in order, waits for a reason to stop, and stops them in order.
+//!
+//! Stopping is draining: no message is taken any more, whatever was taken gets its receipt, every synced event reaches
+//! the subscribers that are connected, and only then do the doors close. A journal that fails is the one exception:
+//! the process says why and ends at once, because it can promise nothing.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::config::Config;
+use arc_swap::ArcSwap;
+use pipeline::{Cursor, Desk, DeskConfig, Input, Past, Zones};
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Why the gateway does not serve.
+use crate::config::{Config, DeskLimits};
+use crate::desk::{self, DeskHandle, DeskParts};
+use crate::feed::{Feed, FeedParts, Head};
+use crate::identity::{Identity, IdentityError};
+use crate::intake::{self, Shard, ShardError, ShardParts, TransportError};
+use crate::journal::{Journal, JournalError, Reader, Writer, WriterHandle};
+use crate::operator::{self, OperatorParts};
+use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
+use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
+use crate::search::{Indexer, IndexerHandle, Lookup, SearchError};
+use crate::zones::{self, ZonesError};
+use crate::{clock, telemetry};
+
+/// Records read at once when the desk is told of the past.
+const RECALLED_AT_ONCE: usize = 10_000;
+/// Threads for operators and subscribers; they wait far more than they work.
+const FANOUT_THREADS: usize = 2;
+
+/// Why the gateway does not serve, or no longer does.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The rooms are not joined yet.
-    #[error("this gateway cannot serve")]
-    Unjoined,
+    /// Realm, certificate or cursor key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The zones.
+    #[error("zones of {0}")]
+    Zones(#[from] ZonesError),
+    /// Devices and subscribers.
+    #[error(transparent)]
+    Registry(#[from] StoreError),
+    /// The journal, at the start.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal, while serving. Nothing was received since: mend the disk and start again.
+    #[error("the journal failed, so nothing more can be received: {0}")]
+    JournalFailed(Arc<JournalError>),
+    /// The index.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// Socket or TLS of the intake.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The intake's thread.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// The ready file.
+    #[error(transparent)]
+    Ready(#[from] ReadyError),
+    /// The metrics recorder.
+    #[error("metrics cannot be set up: {0}")]
+    Telemetry(#[from] metrics_exporter_prometheus::BuildError),
+    /// The operator's address.
+    #[error("{address} cannot be bound: {source}")]
+    OperatorAddress {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread, a runtime or a signal handler.
+    #[error("the system refused a thread, a runtime or a signal handler: {0}")]
+    System(#[from] io::Error),
 }
 
-/// Serves until told to stop.
+/// Serves until a signal or a failed journal ends it.
 ///
 /// # Errors
-/// If a room cannot be started.
-pub fn run(_config: &Config, _ready_file: Option<&Path>) -> Result<(), ServeError> {
-    Err(ServeError::Unjoined)
+/// If it cannot start, or the journal failed.
+pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError> {
+    abort_on_panic();
+    let prometheus = telemetry::install()?;
+    let identity = Identity::open(config)?;
+    let zones = Arc::new(zones::load(&config.zones)?);
+    let enrolled = load_registry(config)?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(FANOUT_THREADS)
+        .thread_name("fan-out")
+        .enable_all()
+        .build()?;
+    let (zones_of_desk, desk_zones) = watch::channel(Arc::clone(&zones));
+    let spine =
+        Spine::start(config, &identity, &enrolled.registry, (&zones, desk_zones), &runtime)?;
+    let zones_of_feed = Arc::new(ArcSwap::new(zones));
+    let feed = Feed::new(FeedParts {
+        head: Arc::clone(&spine.head),
+        journal: config.data_dir.join(JOURNAL_FILE),
+        cursor_key: identity.cursor_key,
+        zones: Arc::clone(&zones_of_feed),
+        subscribers: Arc::clone(&enrolled.subscribers),
+        config: config.feed.clone(),
+        now: Arc::new(clock::now),
+    });
+    let fanout = Fanout { feed, zones_of_feed, zones_of_desk, config: config.clone() };
+    let ended = runtime.block_on(async {
+        let listener = bind_operator(config).await?;
+        let ready = Ready {
+            alert_addr: spine.shard.address,
+            operator_addr: listener.local_addr()?,
+            ..Ready::of(config, &identity)
+        };
+        let (close_operator, operator_closing) = watch::channel(false);
+        let parts = OperatorParts {
+            listener,
+            feed: Arc::clone(&fanout.feed),
+            metrics: Arc::new(move || prometheus.render()),
+            journal_failure: spine.failure.clone(),
+            closing: operator_closing,
+        };
+        let operator = tokio::spawn(operator::serve(parts));
+        ready.write(ready_file)?;
+        tracing::info!(alert = %ready.alert_addr, operator = %ready.operator_addr,
+            realm = %ready.realm, cert = %ready.cert.display(), "serving");
+        let feed = Arc::clone(&fanout.feed);
+        tokio::spawn(async move { feed.run().await });
+        tokio::spawn(watch_enrolment(enrolled.watcher, config.registry.poll_interval));
+        let ended = fanout.until_stopped(spine.failure.clone()).await;
+        if ended.is_ok() {
+            tracing::info!("stopping: nothing more is taken, what was taken is finished");
+            let last = tokio::task::spawn_blocking(move || spine.stop()).await;
+            tracing::info!(last = ?last.ok().flatten(), "everything taken is on disk");
+            close_operator.send_replace(true);
+            if timeout(config.drain_timeout, operator).await.is_err() {
+                tracing::warn!("subscribers were still reading when the drain timeout ended");
+            }
+        }
+        ended
+    });
+    // What is left on the runtime waits for subscribers that are gone.
+    runtime.shutdown_background();
+    ended
+}
+
+/// A panic is a bug. A gateway with a dead room would go on promising, so it ends whole and is started again.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}
+
+/// Who may send and who may listen.
+fn load_registry(config: &Config) -> Result<Loaded, ServeError> {
+    let started = clock::monotonic();
+    let loaded = registry::load(&config.data_dir)?;
+    tracing::info!(devices = loaded.registry.len(), subscribers = loaded.subscribers.len(),
+        took = ?started.elapsed(), "registry loaded");
+    Ok(loaded)
+}
+
+/// The path of an alert, from the socket to the index.
+struct Spine {
+    shard: Shard,
+    desk: DeskHandle,
+    indexer: IndexerHandle,
+    head: Arc<Head>,
+    stopping: watch::Sender<bool>,
+    failure: watch::Receiver<Option<Arc<JournalError>>>,
+}
+
+impl Spine {
+    fn start(
+        config: &Config,
+        identity: &Identity,
+        registry: &Arc<Registry>,
+        (zones, zones_in_force): (&Arc<Zones>, watch::Receiver<Arc<Zones>>),
+        runtime: &Runtime,
+    ) -> Result<Self, ServeError> {
+        let socket = intake::bind(&config.alert)?;
+        let chain = identity.certificate_chain.clone();
+        let server = intake::server_config(&config.alert, chain, identity.private_key.clone_key())?;
+        let journal_path = config.data_dir.join(JOURNAL_FILE);
+        let search_path = config.data_dir.join(SEARCH_FILE);
+        let journal = Journal::open(&journal_path, &config.journal)?;
+        let journaled = journal.last();
+        let head = Head::new(&config.feed, journaled);
+        let pushed = Arc::clone(&head);
+        let writer = Writer::spawn(journal, move |records| pushed.push(records))?;
+        let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
+        runtime.block_on(indexed_enough(indexer.indexed(), journaled, &config.desk));
+        let lookup = Lookup::open(&search_path)?;
+        let limits = DeskConfig {
+            remembered_max: config.desk.remembered_max,
+            in_hand_max: config.desk.unsynced_max,
+        };
+        let mut desk = Desk::new(limits, Arc::clone(zones), journaled);
+        recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)?;
+        let failure = writer.failure();
+        let (lane, submissions) = mpsc::channel(config.desk.lane_len);
+        let desk = desk::spawn(DeskParts {
+            desk,
+            lane: submissions,
+            writer,
+            indexed: indexer.indexed(),
+            lookup,
+            in_hand_max: config.desk.unsynced_max,
+            zones: zones_in_force,
+        })?;
+        let (stopping, stopping_shard) = watch::channel(false);
+        let shard = Shard::spawn(ShardParts {
+            realm: identity.realm,
+            config: config.alert.clone(),
+            socket,
+            server,
+            registry: Arc::clone(registry),
+            lane,
+            stopping: stopping_shard,
+            drain_timeout: config.drain_timeout,
+        })?;
+        Ok(Self { shard, desk, indexer, head, stopping, failure })
+    }
+
+    /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.
+    fn stop(self) -> Option<Cursor> {
+        self.stopping.send_replace(true);
+        self.shard.join();
+        let last = self.desk.join().map(WriterHandle::close);
+        if let Err(error) = self.indexer.close() {
+            tracing::warn!(%error, "the index stopped early; it is filled at the next start");
+        }
+        last.and_then(Result::ok)
+    }
+}
+
+/// Waits until what the index lacks fits into the desk's memory: at once, unless the index is being built anew.
+async fn indexed_enough(
+    mut indexed: watch::Receiver<Cursor>,
+    journaled: Cursor,
+    limits: &DeskLimits,
+) {
+    let lag_max = u64::try_from(limits.remembered_max / 2).unwrap_or(u64::MAX);
+    let enough = Cursor(journaled.0.saturating_sub(lag_max));
+    if *indexed.borrow() < enough {
+        tracing::info!("waiting for the index to be built");
+        // If the indexer ends instead, its error is met when the index is opened.
+        indexed.wait_for(|indexed| *indexed >= enough).await.ok();
+    }
+}
+
+/// Tells the desk of the past: what the index knows of each device, and the records behind the index one by one.
+fn recall(
+    desk: &mut Desk,
+    lookup: &Lookup,
+    reader: &mut Reader,
+    registry: &Registry,
+) -> Result<(), ServeError> {
+    let now = clock::now();
+    let indexed = lookup.indexed()?;
+    desk.handle(Input::Indexed(indexed), now);
+    lookup.counters(|device, counters| {
+        if let Some(index) = registry.index_of(&device) {
+            desk.handle(Input::Counted(index, counters), now);
+        }
+    })?;
+    let mut after = indexed;
+    loop {
+        let records = reader.read_after(after, RECALLED_AT_ONCE)?;
+        let Some(last) = records.last() else { return Ok(()) };
+        after = last.cursor;
+        for record in records {
+            let past = Past {
+                cursor: record.cursor,
+                device_index: registry.index_of(&record.device),
+                message_id: record.message_id,
+                zone: record.zone,
+                kind: record.kind,
+                counters: record.counters,
+            };
+            desk.handle(Input::Recalled(past), now);
+        }
+    }
+}
+
+async fn bind_operator(config: &Config) -> Result<TcpListener, ServeError> {
+    let address = config.operator.listen;
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::OperatorAddress { address, source })
+}
+
+/// Notices what the command line changed in the registry.
+async fn watch_enrolment(mut watcher: Watcher, every: std::time::Duration) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let polled = tokio::task::spawn_blocking(move || {
+            let changes = watcher.poll();
+            (watcher, changes)
+        });
+        let Ok((back, changes)) = polled.await else { return };
+        watcher = back;
+        match changes {
+            Ok(changes) if changes == Changes::default() => {}
+            Ok(changes) => tracing::info!(?changes, "registry changed"),
+            Err(error) => tracing::warn!(%error, "the registry cannot be read; it stays as it was"),
+        }
+    }
+}
+
+/// What subscribers are served from, and what a reload changes.
+struct Fanout {
+    feed: Arc<Feed>,
+    zones_of_feed: Arc<ArcSwap<Zones>>,
+    zones_of_desk: watch::Sender<Arc<Zones>>,
+    config: Config,
+}
+
+impl Fanout {
+    /// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
+    async fn until_stopped(
+        &self,
+        mut failure: watch::Receiver<Option<Arc<JournalError>>>,
+    ) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => self.reload(),
+                Ok(failed) = failure.wait_for(Option::is_some) => {
+                    let failed = failed.clone();
+                    return failed.map_or(Ok(()), |error| Err(ServeError::JournalFailed(error)));
+                }
+            }
+        }
+    }
+
+    /// Takes new zones whole, or keeps the old ones and says why.
+    fn reload(&self) {
+        match zones::load(&self.config.zones) {
+            Ok(zones) => {
+                let zones = Arc::new(zones);
+                self.zones_of_feed.store(Arc::clone(&zones));
+                self.zones_of_desk.send_replace(zones);
+                tracing::info!("zones reloaded");
+            }
+            Err(error) => tracing::warn!(%error, "zones were not reloaded; the old ones stay"),
+        }
+    }
 }

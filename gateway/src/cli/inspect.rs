@@ -7,30 +7,16 @@ use pipeline::{ZoneIndex, Zones};
 
 use super::Failure;
 use crate::config::Config;
+use crate::zones;
 
 pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     Ok(write!(out, "ok\n\n{}", config.to_toml())?)
 }
 
 pub(super) fn check_zones(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let zones = load_zones(config)?;
+    let zones = zones::load(&config.zones)?;
     writeln!(out, "ok, {} zones", zones.len())?;
     print_zone(&zones, zones.root(), 0, out)
-}
-
-/// The zones that `config` names.
-pub(super) fn load_zones(config: &Config) -> Result<Zones, Failure> {
-    let name = config
-        .zones
-        .file
-        .as_ref()
-        .map_or("embedded zones".into(), |file| file.display().to_string());
-    let text = config.zones.text().map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-    Zones::from_geojson(&text).map_err(|problems| {
-        let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        let noun = if lines.len() == 1 { "problem" } else { "problems" };
-        Failure::Usage(format!("{name}: {} {noun}{}", lines.len(), lines.concat()))
-    })
 }
 
 fn print_zone(

@@ -20,7 +20,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigProblems};
 use crate::registry::{Store, StoreError};
 use crate::serve::{self, ServeError};
-use crate::{clock, files};
+use crate::zones::ZonesError;
+use crate::{bare_echo, clock, files};
 
 /// Takes panic alerts, makes them durable, and puts them before the people who answer.
 #[derive(Debug, Parser)]
@@ -53,6 +54,13 @@ enum Command {
     /// Receive alerts until told to stop (SIGTERM, SIGINT)
     Serve {
         /// Write a JSON file with addresses and paths there once alerts are received
+        #[arg(long, value_name = "FILE")]
+        ready_file: Option<PathBuf>,
+    },
+    /// Answer every stream with 40 bytes, verifying and storing nothing: the bound for measurements
+    #[command(hide = true)]
+    BareEcho {
+        /// Write a JSON file with the address there once it answers
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
@@ -93,7 +101,11 @@ enum Failure {
     Store(#[from] StoreError),
     /// Exit code 1.
     #[error(transparent)]
+    Zones(#[from] ZonesError),
+    #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    BareEcho(#[from] bare_echo::BareEchoError),
     /// Exit code 1.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -108,8 +120,15 @@ impl From<serde_json::Error> for Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => 2,
-            Self::Refused(_) | Self::Store(_) | Self::Serve(_) | Self::Output(_) => 1,
+            Self::Config(_)
+            | Self::Usage(_)
+            | Self::Zones(_)
+            | Self::Serve(ServeError::Zones(_)) => 2,
+            Self::Refused(_)
+            | Self::Store(_)
+            | Self::Serve(_)
+            | Self::BareEcho(_)
+            | Self::Output(_) => 1,
         }
     }
 }
@@ -144,6 +163,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Check) => inspect::check_config(&config, out),
         Command::Zones(ZonesCommand::Check) => inspect::check_zones(&config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
+        Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Device(command) => device::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),
     }

@@ -9,10 +9,10 @@ use clap::Subcommand;
 use pipeline::{Span, ZoneId};
 use serde::Serialize;
 
-use super::inspect::load_zones;
 use super::{Failure, now, open_store, random, text_of};
 use crate::config::{Config, parse_span};
 use crate::registry::{Subscriber, SubscriberId, TokenHash};
+use crate::zones;
 
 /// No token lives longer: ten years.
 const EXPIRES_MAX: Duration = Duration::from_secs(3_653 * 86_400);
@@ -84,7 +84,7 @@ fn add(
     config: &Config,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let zones = load_zones(config)?;
+    let zones = zones::load(&config.zones)?;
     let mut unknown = wanted.iter().filter(|zone| zones.find(zone).is_none()).peekable();
     if unknown.peek().is_some() {
         let unknown: Vec<_> = unknown.map(|zone| format!("{zone:?}")).collect();
