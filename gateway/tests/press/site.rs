@@ -1,0 +1,241 @@
+//! A real gateway process in a folder of its own, its enrolled devices, and readers of its feed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use device::{Client, Key, Options, Policy, Signed, Signer, Trust};
+use eventsource_stream::Eventsource;
+use futures_util::{Stream, StreamExt};
+use protocol::{Algorithm, Counters, DeviceId, Message, Nonce, Position, Realm};
+use quinn::Connection;
+use serde_json::Value;
+
+/// How long a test waits for what must happen before it calls it missing. Far longer than a busy machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration, and the gateway that serves from it.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    serving: Option<Serving>,
+}
+
+/// A gateway process and what it said when it was ready.
+struct Serving {
+    process: Child,
+    ready: Value,
+}
+
+/// A device: its key, and counters that go up by one with each press.
+pub(crate) struct Sender {
+    pub(crate) id: DeviceId,
+    signer: Signer,
+    sequence: u32,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody left to tell of anything else.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Site {
+    /// A gateway that serves on ports of the system's choice.
+    pub(crate) async fn serve() -> Self {
+        let mut site = Self { folder: tempfile::tempdir().unwrap(), serving: None };
+        let config = "data_dir = \"data\"\n\
+            alert.listen = \"127.0.0.1:0\"\n\
+            operator.listen = \"127.0.0.1:0\"\n\
+            registry.poll_interval = \"20ms\"\n";
+        fs::write(site.path("gateway.toml"), config).unwrap();
+        site.start().await;
+        site
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub(crate) async fn start(&mut self) {
+        let ready_file = self.path("ready.json");
+        drop(fs::remove_file(&ready_file));
+        let log = fs::File::create(self.path("gateway.log")).unwrap();
+        let process = self
+            .command(&["serve", "--ready-file", "ready.json"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut serving = Serving { process, ready: Value::Null };
+        let ready = async {
+            loop {
+                if let Ok(text) = fs::read(&ready_file) {
+                    // It is written atomically, so what is there is whole.
+                    return serde_json::from_slice(&text).unwrap();
+                }
+                let ended = serving.process.try_wait().unwrap();
+                assert!(ended.is_none(), "{ended:?}: {}", self.log());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        serving.ready = tokio::time::timeout(PATIENCE, ready).await.unwrap();
+        self.serving = Some(serving);
+    }
+
+    /// Asks the gateway to stop and waits until it has.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        let mut serving = self.serving.take().unwrap();
+        let id = rustix::process::Pid::from_child(&serving.process);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        tokio::task::spawn_blocking(move || serving.process.wait().unwrap()).await.unwrap()
+    }
+
+    /// What the gateway wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("gateway.log")).unwrap()
+    }
+
+    /// A field of the ready file.
+    pub(crate) fn ready(&self, field: &str) -> &str {
+        self.serving.as_ref().unwrap().ready[field].as_str().unwrap()
+    }
+
+    pub(crate) fn realm(&self) -> Realm {
+        self.ready("realm").parse().unwrap()
+    }
+
+    /// Runs a command to its end and gives back the JSON that it prints.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A device that is enrolled.
+    pub(crate) fn enrolled(&self, number: u8, algorithm: Algorithm) -> Sender {
+        let sender = self.sender(number, algorithm);
+        self.enrol(&sender);
+        sender
+    }
+
+    /// A device that nobody has enrolled.
+    pub(crate) fn sender(&self, number: u8, algorithm: Algorithm) -> Sender {
+        let (id, key) = (DeviceId([number; 16]), Key::from_secret(algorithm, &[number; 32]));
+        let signer = Signer::new(self.realm(), id, key.unwrap());
+        Sender { id, signer, sequence: 0 }
+    }
+
+    pub(crate) fn enrol(&self, sender: &Sender) {
+        let key = sender.signer.key();
+        let (id, public) = (sender.id.to_string(), key.public_hex());
+        let alg = key.algorithm().name();
+        self.run(&["device", "add", "--device-id", &id, "--alg", alg, "--public-key", &public]);
+    }
+
+    /// A client that never gives up before the test does.
+    pub(crate) fn client(&self, options: &Options) -> Arc<Client> {
+        let server = self.ready("alert_addr").parse().unwrap();
+        let policy = Policy { deadline: Some(PATIENCE), ..Policy::default() };
+        Arc::new(Client::new(server, &self.trust(), options, policy).unwrap())
+    }
+
+    /// A bare connection, for messages that a client would not send.
+    pub(crate) async fn connection(&self) -> Connection {
+        let address: SocketAddr = self.ready("alert_addr").parse().unwrap();
+        let config = device::client_config(&self.trust(), &Options::default()).unwrap();
+        let endpoint = device::bind(address).unwrap();
+        endpoint.connect_with(config, address, "127.0.0.1").unwrap().await.unwrap()
+    }
+
+    /// The feed of these zones, from its beginning.
+    pub(crate) async fn feed(&self, zones: &str) -> Feed {
+        let token = self.run(&["subscriber", "add", "--zones", zones, "--expires", "1h"]);
+        let url = format!("http://{}/v1/feed?from=start", self.ready("operator_addr"));
+        let request = reqwest::Client::new().get(url).bearer_auth(token["token"].as_str().unwrap());
+        // The gateway learns of a token a moment after it was made.
+        let open = async {
+            loop {
+                let response = request.try_clone().unwrap().send().await.unwrap();
+                if response.status() != 401 {
+                    return response.error_for_status().unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let response = tokio::time::timeout(PATIENCE, open).await.unwrap();
+        let events = response.bytes_stream().eventsource().map(|event| event.unwrap());
+        Feed { events: Box::pin(events) }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::from_pem_file(Path::new(&self.folder.path().join(self.ready("cert")))).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.current_dir(self.folder.path()).args(arguments).args(["--config", "gateway.toml"]);
+        command
+    }
+}
+
+impl Sender {
+    /// A press at this place.
+    pub(crate) fn press(&mut self, at: Option<Position>) -> Signed {
+        let nonce = Nonce([self.id.0[0]; 8]);
+        let counters = self.next_counters();
+        self.sign(&Message { position: at, ..Message::raise(counters, nonce) })
+    }
+
+    /// The counters of the last message.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters::new(1, self.sequence)
+    }
+
+    pub(crate) fn next_counters(&mut self) -> Counters {
+        self.sequence += 1;
+        self.counters()
+    }
+
+    pub(crate) fn sign(&self, message: &Message<'_>) -> Signed {
+        self.signer.sign(message).unwrap()
+    }
+
+    /// Message bytes that the library would not make, signed as they are.
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Bytes {
+        let (key, realm) = (self.signer.key(), self.signer.realm());
+        let covered = protocol::to_be_signed(key.algorithm(), &self.id, realm, message);
+        let signature = key.sign(&covered).unwrap();
+        protocol::assemble(key.algorithm(), &self.id, message, &signature).into()
+    }
+}
+
+/// Events of one subscriber, in order.
+pub(crate) struct Feed {
+    events: std::pin::Pin<Box<dyn Stream<Item = eventsource_stream::Event>>>,
+}
+
+impl Feed {
+    /// The next event.
+    pub(crate) async fn next(&mut self) -> Value {
+        let event = tokio::time::timeout(PATIENCE, self.events.next()).await.unwrap().unwrap();
+        assert_eq!(event.event, "alert");
+        assert!(!event.id.is_empty());
+        serde_json::from_str(&event.data).unwrap()
+    }
+
+    /// The message ids of the next events, up to and with `last`.
+    pub(crate) async fn until(&mut self, last: &Signed) -> Vec<String> {
+        let mut ids = vec![];
+        while ids.last() != Some(&last.id().to_string()) {
+            ids.push(self.next().await["message_id"].as_str().unwrap().to_owned());
+        }
+        ids
+    }
+}
