@@ -1,30 +1,85 @@
-//! Which zones a hexagon of the H3 grid can hold: one hash look-up instead of a walk along every outline.
+//! Which zones a square of a grid can hold: one hash look-up instead of a walk along every outline.
 //!
-//! A cell that no outline touches lies wholly inside a zone or wholly outside, so it answers for every position in it.
-//! A cell that an outline touches, or might, names the zones that the exact test must try, best first. Outlines are
-//! walked in steps shorter than a cell's edge and every neighbour of a visited cell counts as touched, so no cell is
-//! missed and no position is rounded by the grid. (h3o's own tiler relates each outline cell to the whole zone: a
-//! hundred times the time for the same cells.)
+//! The grid divides degrees, as outlines do, so finding a position's cell is two shifts of its integers. A cell that no
+//! outline touches lies wholly inside a zone or wholly outside and answers for every position in it; a cell that an
+//! outline touches, or might, names the zones that the exact test must try, best first. Outlines are walked in steps
+//! shorter than a cell and all eight neighbours of a visited cell count as touched, so no cell is missed and no position
+//! is rounded. (`docs/decisions/` tells why this is not H3.)
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use geo::coordinate_position::{CoordPos, CoordinatePosition};
 use geo::{Area, Coord, Euclidean, Length, Line, MultiPolygon, Polygon};
-use h3o::{CellIndex, LatLng, Resolution};
 use protocol::Position;
 
 use super::ZoneIndex;
 
 /// Cells that the index of one zones file may take, about 30 bytes each.
 const CELLS_MAX: f64 = 150_000.0;
-/// The finest grid that is worth its memory: hexagons 50 m across.
-const FINEST: Resolution = Resolution::Eleven;
-/// Length of a degree of latitude, in kilometres.
-const KM_PER_DEGREE: f64 = 111.2;
-/// Longest step along an outline, as a share of the mean length of a cell's edge. Every point of an outline then lies
-/// within a quarter of an edge of a visited one, and cells that do not touch are further apart, however distorted.
+/// The finest grid that is worth its memory: 4,096e-7 degrees, squares of 45 m at the equator.
+const FINEST: Grid = Grid { shift: 12 };
+/// The coarsest: the globe is a few cells.
+const COARSEST_SHIFT: u32 = 30;
+/// Longest step along an outline, as a share of a cell's side. Every point of an outline then lies within a quarter of
+/// a side of a visited one, so in its cell or in one of the eight around it.
 const STEP: f64 = 0.5;
+
+/// Squares of `1 << shift` 1e-7 degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Grid {
+    shift: u32,
+}
+
+/// A square: row from the equator northwards, column from Greenwich eastwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Cell {
+    row: i32,
+    column: i32,
+}
+
+impl Grid {
+    fn of(self, position: &Position) -> Cell {
+        Cell { row: position.lat_e7() >> self.shift, column: position.lon_e7() >> self.shift }
+    }
+
+    /// The cell at a place in degrees.
+    fn at(self, place: Coord) -> Cell {
+        Cell { row: floor(place.y / self.degrees()), column: floor(place.x / self.degrees()) }
+    }
+
+    /// The side of a cell.
+    fn degrees(self) -> f64 {
+        f64::from(1_u32 << self.shift) / 1e7
+    }
+
+    fn centre(self, cell: Cell) -> Coord {
+        let middle = |index: i32| (f64::from(index) + 0.5) * self.degrees();
+        Coord { x: middle(cell.column), y: middle(cell.row) }
+    }
+}
+
+impl Cell {
+    /// The cell and the eight around it.
+    fn block(self) -> impl Iterator<Item = Self> {
+        let rows = self.row - 1..=self.row + 1;
+        rows.flat_map(move |row| {
+            (self.column - 1..=self.column + 1).map(move |column| Self { row, column })
+        })
+    }
+
+    /// The four cells that share a side with it.
+    fn beside(self) -> impl Iterator<Item = Self> {
+        let Self { row, column } = self;
+        let sides = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)];
+        sides.into_iter().map(|(row, column)| Self { row, column })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the globe has fewer cells than 2^31 in a row")]
+fn floor(number: f64) -> i32 {
+    number.floor() as i32
+}
 
 /// A zone that a cell may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +92,8 @@ pub(super) struct Candidate {
 /// The index. The hash map answers look-ups only; its order is never seen.
 #[derive(Clone)]
 pub(super) struct Cover {
-    resolution: Resolution,
-    cells: HashMap<CellIndex, Span>,
+    grid: Grid,
+    cells: HashMap<Cell, Span>,
     candidates: Vec<Candidate>,
 }
 
@@ -52,22 +107,22 @@ struct Span {
 impl Cover {
     /// A cover of nothing.
     pub(super) fn empty() -> Self {
-        Self { resolution: FINEST, cells: HashMap::new(), candidates: Vec::new() }
+        Self { grid: FINEST, cells: HashMap::new(), candidates: Vec::new() }
     }
 
     /// Covers the areas. They come in order of preference, best first; a certain candidate ends a cell's list.
     pub(super) fn new(areas: &[(ZoneIndex, &MultiPolygon)]) -> Self {
-        let resolution = choose_resolution(areas.iter().flat_map(|(_, area)| &area.0));
-        let mut lists: BTreeMap<CellIndex, Vec<Candidate>> = BTreeMap::new();
+        let grid = choose_grid(areas.iter().flat_map(|(_, area)| &area.0));
+        let mut lists: BTreeMap<Cell, Vec<Candidate>> = BTreeMap::new();
         for (zone, area) in areas {
-            for (cell, certain) in cover_area(area, resolution) {
+            for (cell, certain) in cover_area(area, grid) {
                 let list = lists.entry(cell).or_default();
                 if !list.last().is_some_and(|last| last.certain) {
                     list.push(Candidate { zone: *zone, certain });
                 }
             }
         }
-        let mut cover = Self { resolution, ..Self::empty() };
+        let mut cover = Self { grid, ..Self::empty() };
         // Most cells share one of a few lists, so that the lists stay in the processor's cache.
         let mut known: BTreeMap<Vec<Candidate>, Span> = BTreeMap::new();
         for (cell, list) in lists {
@@ -83,8 +138,7 @@ impl Cover {
 
     /// What the cell at this position may hold, best first.
     pub(super) fn candidates(&self, position: &Position) -> &[Candidate] {
-        let Ok(place) = LatLng::new(position.lat(), position.lon()) else { return &[] };
-        let Some(span) = self.cells.get(&place.to_cell(self.resolution)) else { return &[] };
+        let Some(span) = self.cells.get(&self.grid.of(position)) else { return &[] };
         let start = span.start as usize;
         self.candidates.get(start..start + span.len as usize).unwrap_or_default()
     }
@@ -104,39 +158,35 @@ impl Cover {
 impl fmt::Debug for Cover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cover")
-            .field("resolution", &self.resolution)
+            .field("grid", &self.grid)
             .field("cells", &self.cells.len())
             .finish_non_exhaustive()
     }
 }
 
 /// The finest grid at which the zones are estimated to stay within [`CELLS_MAX`].
-fn choose_resolution<'a>(polygons: impl Iterator<Item = &'a Polygon> + Clone) -> Resolution {
-    let coarser = std::iter::successors(Some(FINEST), |resolution| resolution.pred());
-    let cells_at = |resolution: Resolution| -> f64 {
-        let (cell_km2, cell_km) = (resolution.area_km2(), resolution.edge_length_km());
-        polygons
-            .clone()
-            .map(|polygon| {
-                let area_km2 = polygon.unsigned_area() * KM_PER_DEGREE * KM_PER_DEGREE;
-                let outline_km = Euclidean.length(polygon.exterior()) * KM_PER_DEGREE;
-                // About three cells stand beside every edge length of an outline.
-                area_km2 / cell_km2 + 3.0 * outline_km / cell_km + 7.0
-            })
-            .sum()
+fn choose_grid<'a>(polygons: impl Iterator<Item = &'a Polygon> + Clone) -> Grid {
+    let cells_at = |grid: Grid| -> f64 {
+        let side = grid.degrees();
+        let of_polygon = |polygon: &Polygon| {
+            // A strip about four cells wide is touched by an outline.
+            let outline = Euclidean.length(polygon.exterior()) / side;
+            polygon.unsigned_area() / (side * side) + 4.0 * outline + 9.0
+        };
+        polygons.clone().map(of_polygon).sum()
     };
-    coarser
-        .into_iter()
-        .find(|resolution| cells_at(*resolution) <= CELLS_MAX)
-        .unwrap_or(Resolution::Zero)
+    (FINEST.shift..COARSEST_SHIFT)
+        .map(|shift| Grid { shift })
+        .find(|grid| cells_at(*grid) <= CELLS_MAX)
+        .unwrap_or(Grid { shift: COARSEST_SHIFT })
 }
 
 /// Every cell that can hold a position of the area, and whether it lies inside as a whole.
-fn cover_area(area: &MultiPolygon, resolution: Resolution) -> BTreeMap<CellIndex, bool> {
+fn cover_area(area: &MultiPolygon, grid: Grid) -> BTreeMap<Cell, bool> {
     let mut cells = BTreeMap::new();
     for polygon in area {
-        let touched = touched_cells(polygon, resolution);
-        for cell in inner_cells(polygon, &touched) {
+        let touched = touched_cells(polygon, grid);
+        for cell in inner_cells(polygon, &touched, grid) {
             cells.insert(cell, true);
         }
         for cell in touched {
@@ -147,48 +197,39 @@ fn cover_area(area: &MultiPolygon, resolution: Resolution) -> BTreeMap<CellIndex
 }
 
 /// The cells that the polygon's rings pass through, and their neighbours.
-fn touched_cells(polygon: &Polygon, resolution: Resolution) -> BTreeSet<CellIndex> {
-    let step_degrees = STEP * resolution.edge_length_km() / KM_PER_DEGREE;
+fn touched_cells(polygon: &Polygon, grid: Grid) -> BTreeSet<Cell> {
+    let step = STEP * grid.degrees();
     let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
-    let visited: BTreeSet<CellIndex> = rings
-        .flat_map(|ring| ring.lines())
-        .flat_map(|edge| walk(edge, step_degrees))
-        .filter_map(|place| LatLng::new(place.y, place.x).ok())
-        .map(|place| place.to_cell(resolution))
-        .collect();
-    visited.into_iter().flat_map(|cell| cell.grid_disk::<Vec<_>>(1)).collect()
+    let places = rings.flat_map(|ring| ring.lines()).flat_map(|edge| walk(edge, step));
+    let visited: BTreeSet<Cell> = places.map(|place| grid.at(place)).collect();
+    visited.into_iter().flat_map(Cell::block).collect()
 }
 
 /// Points along an edge, both ends included, at most a step apart.
-fn walk(edge: Line, step_degrees: f64) -> impl Iterator<Item = Coord> {
+fn walk(edge: Line, step: f64) -> impl Iterator<Item = Coord> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "an edge on the globe has far fewer than 2^32 steps, and `as` saturates"
     )]
-    let steps = (Euclidean.length(&edge) / step_degrees).ceil().max(1.0) as u32;
+    let steps = (Euclidean.length(&edge) / step).ceil().max(1.0) as u32;
     (0..=steps).map(move |step| edge.start + edge.delta() * (f64::from(step) / f64::from(steps)))
 }
 
-/// The untouched cells inside: whichever borders on the outline is tested, the others are on the side of a neighbour.
-fn inner_cells(polygon: &Polygon, touched: &BTreeSet<CellIndex>) -> BTreeSet<CellIndex> {
-    let beside = touched.iter().flat_map(|cell| cell.grid_disk::<Vec<_>>(1));
-    let beside: BTreeSet<CellIndex> = beside.filter(|cell| !touched.contains(cell)).collect();
-    let mut found: BTreeSet<CellIndex> =
-        beside.into_iter().filter(|cell| is_centre_inside(polygon, *cell)).collect();
-    let mut unspread: Vec<CellIndex> = found.iter().copied().collect();
+/// The untouched cells inside: those beside the outline are tested, the others are on the side of a neighbour.
+fn inner_cells(polygon: &Polygon, touched: &BTreeSet<Cell>, grid: Grid) -> BTreeSet<Cell> {
+    let beside = touched.iter().copied().flat_map(Cell::beside);
+    let beside: BTreeSet<Cell> = beside.filter(|cell| !touched.contains(cell)).collect();
+    let is_inside =
+        |cell: &Cell| polygon.coordinate_position(&grid.centre(*cell)) == CoordPos::Inside;
+    let mut found: BTreeSet<Cell> = beside.into_iter().filter(is_inside).collect();
+    let mut unspread: Vec<Cell> = found.iter().copied().collect();
     while let Some(cell) = unspread.pop() {
-        for neighbour in cell.grid_disk::<Vec<_>>(1) {
+        for neighbour in cell.beside() {
             if !touched.contains(&neighbour) && found.insert(neighbour) {
                 unspread.push(neighbour);
             }
         }
     }
     found
-}
-
-fn is_centre_inside(polygon: &Polygon, cell: CellIndex) -> bool {
-    let centre = LatLng::from(cell);
-    let centre = Coord { x: centre.lng(), y: centre.lat() };
-    polygon.coordinate_position(&centre) == CoordPos::Inside
 }
