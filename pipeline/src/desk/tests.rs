@@ -1,6 +1,7 @@
 //! The desk against a slow obvious model: random histories of presses, copies, syncs, crashes and look-ups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use protocol::{Counters, DeviceId};
@@ -11,20 +12,22 @@ use crate::Carrier;
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
   {"type":"Feature","properties":{"id":"east","name":"East","level":"polsek","parent":"city"},
-   "geometry":{"type":"Polygon","coordinates":[[[10,0],[11,0],[11,1],[10,1],[10,0]]]}},
+   "geometry":{"type":"Polygon","coordinates":[[[10,0],[10.01,0],[10.01,0.01],[10,0.01],[10,0]]]}},
   {"type":"Feature","properties":{"id":"west","name":"West","level":"polsek","parent":"city"},
-   "geometry":{"type":"Polygon","coordinates":[[[9,0],[10,0],[10,1],[9,1],[9,0]]]}}]}"#;
+   "geometry":{"type":"Polygon","coordinates":[[[9.99,0],[10,0],[10,0.01],[9.99,0.01],[9.99,0]]]}}]}"#;
 
 fn zones() -> Arc<Zones> {
-    Arc::new(Zones::from_geojson(ZONES).expect("the zones above are valid"))
+    static READ: LazyLock<Arc<Zones>> =
+        LazyLock::new(|| Arc::new(Zones::from_geojson(ZONES).expect("the zones above are valid")));
+    Arc::clone(&READ)
 }
 
 fn east() -> Position {
-    Position::new(5_000_000, 105_000_000).unwrap()
+    Position::new(50_000, 100_050_000).unwrap()
 }
 
 fn west() -> Position {
-    Position::new(5_000_000, 95_000_000).unwrap()
+    Position::new(50_000, 99_950_000).unwrap()
 }
 
 /// A raise with everything at its plainest; tests change what they are about.
