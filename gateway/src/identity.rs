@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::config::Config;
+use crate::config::{AlertConfig, Config};
 use crate::files;
 
 /// Names that a development certificate is good for.
@@ -104,10 +104,19 @@ impl Identity {
                 (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
                 _ => open_development_certificate(folder)?,
             };
-        let certificate_chain = read_chain(&certificate_path)?;
-        let private_key = PrivateKeyDer::from_pem_file(&key_path).map_err(pem_error(&key_path))?;
-        check_pair(&certificate_chain, &private_key).map_err(pem_error(&key_path))?;
+        let (certificate_chain, private_key) = read_pair(&certificate_path, &key_path)?;
         Ok(Self { realm, certificate_chain, private_key, certificate_path, cursor_key })
+    }
+}
+
+/// Whether the configured certificate can be used with its key. Makes nothing; without one there is nothing to check.
+///
+/// # Errors
+/// If a file holds no usable PEM, or if they do not belong together.
+pub fn check_certificate(alert: &AlertConfig) -> Result<(), IdentityError> {
+    match (&alert.certificate, &alert.private_key) {
+        (Some(certificate), Some(key)) => read_pair(certificate, key).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -166,6 +175,16 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError
     let certificates = CertificateDer::pem_file_iter(path).map_err(pem_error(path))?;
     let chain: Vec<_> = certificates.collect::<Result<_, _>>().map_err(pem_error(path))?;
     if chain.is_empty() { Err(pem_error(path)("it holds no certificate")) } else { Ok(chain) }
+}
+
+fn read_pair(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
+    let chain = read_chain(certificate)?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(pem_error(key))?;
+    check_pair(&chain, &private_key).map_err(pem_error(key))?;
+    Ok((chain, private_key))
 }
 
 fn check_pair(

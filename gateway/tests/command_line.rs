@@ -118,6 +118,22 @@ fn config_check_prints_every_problem_at_once() {
 }
 
 #[test]
+fn config_check_looks_into_the_files_that_are_named() {
+    let site = Site::new();
+    let zones = site.file("zones.geojson", "{}");
+    let pem = site.file("certificate.pem", "no certificate");
+    let text =
+        format!("[alert]\ncertificate = {pem:?}\nprivate_key = {pem:?}\n[zones]\nfile = {zones:?}");
+    let file = site.file("gateway.toml", &text);
+    let said = site.run(&["config", "check", "--config", &file]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("certificate.pem: it holds no certificate"), "{}", said.err);
+    assert!(said.err.contains("zones.geojson: "), "{}", said.err);
+    let said = site.run(&["serve", "--config", &file]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}
+
+#[test]
 fn wrong_arguments_and_configurations_end_every_command_with_two() {
     let site = Site::new();
     let file = site.file("gateway.toml", "colour = 1");

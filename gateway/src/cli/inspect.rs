@@ -7,9 +7,16 @@ use pipeline::{ZoneIndex, Zones};
 
 use super::Failure;
 use crate::config::Config;
-use crate::zones;
+use crate::{identity, zones};
 
+/// The values were checked when they were read; here is checked what the files behind them hold.
 pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let certificate = identity::check_certificate(&config.alert).map_err(|error| error.to_string());
+    let zones = zones::load(&config.zones).map_err(|error| error.to_string());
+    let problems: Vec<_> = [certificate.err(), zones.err()].into_iter().flatten().collect();
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems.join("\n")));
+    }
     Ok(write!(out, "ok\n\n{}", config.to_toml())?)
 }
 

@@ -18,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigProblems};
+use crate::identity::IdentityError;
 use crate::registry::{Store, StoreError};
 use crate::serve::{self, ServeError};
 use crate::zones::ZonesError;
@@ -123,7 +124,9 @@ impl Failure {
             Self::Config(_)
             | Self::Usage(_)
             | Self::Zones(_)
-            | Self::Serve(ServeError::Zones(_)) => 2,
+            | Self::Serve(ServeError::Zones(_) | ServeError::Identity(IdentityError::Pem { .. })) => {
+                2
+            }
             Self::Refused(_)
             | Self::Store(_)
             | Self::Serve(_)
