@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use device::{Delivered, SendError};
+use device::{AttemptError, Delivered, SendError};
 use protocol::{AlertId, Receipt, Status};
 use serde::Serialize;
 
@@ -50,15 +50,20 @@ impl Report {
                 latency_ms: Some(whole_ms(took)),
                 ..Self::settled(receipt.alert.unwrap_or(alert), receipt, *attempts)
             },
-            Err(error @ SendError::NoReceipt { attempts, .. }) => Self {
+            Err(SendError::NoReceipt { attempts, failure }) => Self {
                 words: format!(
-                    "NO ANSWER after {attempts} attempts ({error}). Alert {alert} may have arrived; it is not \
-                     certain. Press again. {OTHERWISE}"
+                    "NO ANSWER to {attempts} attempts{}. Alert {alert} may have arrived; it is not certain. Press \
+                     again. {OTHERWISE}",
+                    because(failure.as_ref()),
                 ),
                 ..Self::missing(alert, "no_receipt", *attempts, Outcome::Failed)
             },
-            Err(error @ SendError::Unreachable { attempts, .. }) => Self {
-                words: format!("NOT SENT: {error}. Check the network and --server. {OTHERWISE}"),
+            Err(SendError::Unreachable { attempts, failure }) => Self {
+                words: format!(
+                    "NOT SENT: the gateway did not answer {attempts} attempts{}. Check the network and --server. \
+                     {OTHERWISE}",
+                    because(failure.as_ref()),
+                ),
                 ..Self::missing(alert, "unreachable", *attempts, Outcome::Unreachable)
             },
         }
@@ -79,7 +84,8 @@ impl Report {
             ),
             Status::Refused => {
                 let why = receipt.reason.map_or("no reason given", |reason| reason.in_words());
-                format!("NOT RECEIVED: {why}. {OTHERWISE}")
+                let stop = if why.ends_with('?') { "" } else { "." };
+                format!("NOT RECEIVED: {why}{stop} {OTHERWISE}")
             }
         };
         Self {
@@ -110,6 +116,10 @@ impl Report {
     pub(super) fn text(&self, json: bool) -> anyhow::Result<String> {
         if json { Ok(serde_json::to_string(self)?) } else { Ok(self.words.clone()) }
     }
+}
+
+fn because(failure: Option<&AttemptError>) -> String {
+    failure.map_or_else(String::new, |failure| format!(" ({failure})"))
 }
 
 fn whole_ms(took: Duration) -> u64 {
@@ -153,14 +163,19 @@ mod tests {
 
     #[test]
     fn every_failure_tells_a_person_what_to_do() {
-        let refusal = Receipt::refused(Reason::Revoked, UnixMillis(0));
-        for error in [
-            SendError::Refused { receipt: refusal, attempts: 1 },
+        let refused = |reason| SendError::Refused {
+            receipt: Receipt::refused(reason, UnixMillis(0)),
+            attempts: 1,
+        };
+        let others = [
             SendError::NoReceipt { attempts: 1, failure: None },
             SendError::Unreachable { attempts: 1, failure: None },
-        ] {
+        ];
+        for error in Reason::LISTED.map(refused).into_iter().chain(others) {
             let report = Report::new(ALERT, &Err(error), Duration::ZERO);
-            assert!(report.text(false).unwrap().ends_with(OTHERWISE));
+            let words = report.text(false).unwrap();
+            assert!(words.starts_with("NO"), "{words}");
+            assert!(words.ends_with(OTHERWISE) && !words.contains("?."), "{words}");
             assert_ne!(report.outcome, Outcome::Done);
         }
     }
