@@ -159,6 +159,18 @@ async fn expiry_and_removal_end_an_open_stream_before_the_next_event() {
     }
 }
 
+#[tokio::test]
+async fn zones_drawn_anew_change_what_an_open_stream_may_see() {
+    let mut city = City::start(FeedConfig::default()).await;
+    city.grant("token", &["west"], HOUR);
+    let mut client = city.connect("", "").await;
+    city.alerts(&["east", "west"]);
+    assert_eq!(client.event().await, 2);
+    city.move_east_below_west();
+    city.alerts(&["town", "east"]);
+    assert_eq!(client.event().await, 4);
+}
+
 /// A parser that shares nothing with this repository reads the same: events, their names and their ids.
 #[tokio::test]
 async fn independent_client_reads_events_and_resumes() {

@@ -148,6 +148,7 @@ impl Head {
         let last = waiting.last;
         let mut after = mem::replace(&mut waiting.after, last);
         drop(waiting);
+        metrics::gauge!("gateway_feed_waiting_records").set(records.len() as f64);
         if self.tip.receiver_count() == 0 {
             records.clear();
             after = last;

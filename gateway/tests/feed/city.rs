@@ -40,6 +40,7 @@ pub(crate) struct City {
     /// The zone of each record, in order of cursors from 1.
     history: Vec<&'static str>,
     head: Arc<Head>,
+    feed: Arc<Feed>,
     subscribers: Arc<Subscribers>,
     grants: Mutex<HashMap<String, Subscriber>>,
     clock: Arc<AtomicU64>,
@@ -73,7 +74,7 @@ impl City {
             head: Arc::clone(&head),
             journal: path,
             cursor_key: CURSOR_KEY,
-            zones: Arc::new(ArcSwap::from_pointee(town())),
+            zones: Arc::new(ArcSwap::from_pointee(town("town"))),
             subscribers: Arc::clone(&subscribers),
             config: config.clone(),
             now: Arc::new(move || Time(now.load(Ordering::Relaxed))),
@@ -89,10 +90,11 @@ impl City {
             metrics: Arc::new(|| "metrics_total 1\n".to_owned()),
             closing,
         });
+        let running = Arc::clone(&feed);
         let server = tokio::spawn(async move {
             tokio::select! {
                 () = operator => {}
-                () = feed.run() => {}
+                () = running.run() => {}
             }
         });
         Self {
@@ -101,6 +103,7 @@ impl City {
             journal,
             history,
             head,
+            feed,
             subscribers,
             grants: Mutex::new(HashMap::new()),
             clock,
@@ -156,6 +159,11 @@ impl City {
     /// Removes every subscriber.
     pub(crate) fn remove_all(&self) {
         self.subscribers.replace([]);
+    }
+
+    /// Draws the zones anew: `east` lies below `west`.
+    pub(crate) fn move_east_below_west(&self) {
+        self.feed.set_zones(Arc::new(town("west")));
     }
 
     /// Lets the journal fail.
@@ -337,8 +345,8 @@ fn record(cursor: u64, zone: &str) -> Record {
     }
 }
 
-/// A root `town` with `west` (of `west-1` and `west-2`) and `east`.
-fn town() -> Zones {
+/// A root `town` with `west` (of `west-1` and `west-2`), and `east` below `above_east`.
+fn town(above_east: &str) -> Zones {
     let zone = |id: &str, parent: Option<&str>, column: Option<f64>| {
         let mut properties = serde_json::json!({"id": id, "name": id, "level": "polsek"});
         if let Some(parent) = parent {
@@ -356,7 +364,7 @@ fn town() -> Zones {
         zone("west", Some("town"), None),
         zone("west-1", Some("west"), Some(0.0)),
         zone("west-2", Some("west"), Some(0.01)),
-        zone("east", Some("town"), Some(0.02)),
+        zone("east", Some(above_east), Some(0.02)),
     ];
     let text = serde_json::json!({"type": "FeatureCollection", "features": features}).to_string();
     Zones::from_geojson(&text).unwrap()
