@@ -59,9 +59,9 @@ impl Options {
 const SCENARIO: &str = "quake-malang";
 const SEED: &str = "20260101";
 /// The zone above all others: its subscribers see every alert.
-const ROOT_ZONE: &str = "polres-malang-kota";
+pub(crate) const ROOT_ZONE: &str = "polres-malang-kota";
 /// The SLO that the report is judged by.
-const SLO: &str = "config/slo/quake.toml";
+const SLO: &str = "config/slo/demo.toml";
 /// The longest a replay may take before something hangs: the full quake is eight minutes.
 const REPLAY_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -115,7 +115,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<String>> {
 }
 
 /// Half of the cores for the gateway's side, the rest for the load; on a single core neither is bound.
-fn split(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn split(cores: &[usize]) -> (Vec<usize>, Vec<usize>) {
     match cores {
         [first, rest @ ..] if !rest.is_empty() => (vec![*first], rest.to_vec()),
         _ => (Vec::new(), Vec::new()),
@@ -170,6 +170,8 @@ fn replay(
     load.arg("--population").arg(population).arg("--report").arg(out);
     load.args(["--gateway", &ready.alert_addr, "--ca", &ready.cert, "--realm", &ready.realm]);
     load.args(["--operator", &ready.operator_addr, "--token", token]);
+    load.args(["--pid", &ready.pid.to_string()]);
+    load.args(["--metrics", &format!("http://{}/metrics", ready.operator_addr)]);
     let running = process::bound_to(cores, || Running::start("loadtest run", &mut load))?;
     let status = running.wait(REPLAY_LIMIT)?;
     // 1 and 3 are judgements of speed and of the machine; the report says which, and the counts decide.

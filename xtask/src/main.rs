@@ -4,8 +4,10 @@
 
 #![expect(clippy::print_stdout, reason = "a command line program speaks on its standard output")]
 
+mod bench;
 mod check;
 mod clock;
+mod criterion;
 mod demo;
 mod emulated;
 mod imports;
@@ -14,6 +16,7 @@ mod process;
 mod setup;
 mod stage;
 mod strangers;
+mod table;
 mod tally;
 mod test;
 
@@ -38,6 +41,8 @@ enum Task {
     Test(test::Options),
     /// A felt earthquake under Malang: every press for real, and a report of what became of it.
     Demo(demo::Options),
+    /// The numbers of this house, each beside its bound.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         Task::Check => check::main(),
         Task::Test(options) => test::main(options),
         Task::Demo(options) => demo::main(options),
+        Task::Bench(options) => bench::main(options),
     });
     match done {
         Ok(code) => code,

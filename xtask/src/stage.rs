@@ -91,6 +91,8 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
 /// What a gateway writes into its ready file once it serves.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Ready {
+    /// The process.
+    pub(crate) pid: u32,
     /// Where presses arrive, over QUIC.
     pub(crate) alert_addr: String,
     /// Where the feed is read, over HTTP.
@@ -149,6 +151,15 @@ impl Site {
 
     /// Starts the gateway on these processor cores (on all of them when none is named) and waits until it serves.
     pub(crate) fn serve(&self, cores: &[usize]) -> Result<Gateway> {
+        self.start("serve", cores)
+    }
+
+    /// Starts the gateway's bare echo, the bound of measurements, in the same way.
+    pub(crate) fn bare_echo(&self, cores: &[usize]) -> Result<Gateway> {
+        self.start("bare-echo", cores)
+    }
+
+    fn start(&self, what: &str, cores: &[usize]) -> Result<Gateway> {
         let ready_file = self.folder.join("ready.json");
         if ready_file.exists() {
             fs::remove_file(&ready_file)?;
@@ -158,8 +169,8 @@ impl Site {
         let mut command = process::tied(&self.programs.path("gateway"));
         command.current_dir(&self.folder).stdin(std::process::Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
-        command.arg("serve").arg("--config").arg(&self.config).arg("--ready-file").arg(&ready_file);
-        let running = process::bound_to(cores, || Running::start("gateway serve", &mut command))?;
+        command.arg(what).arg("--config").arg(&self.config).arg("--ready-file").arg(&ready_file);
+        let running = process::bound_to(cores, || Running::start(what, &mut command))?;
         let mut gateway = Starting { running, ready_file, log_file };
         gateway.wait()?;
         gateway.served()

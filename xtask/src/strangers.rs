@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::check::CARGO_LIMIT;
+use crate::demo::ROOT_ZONE;
 use crate::stage::{Gateway, Programs, Site};
 use crate::tally::{Outcome, Tally};
 use crate::test::passed;
@@ -17,8 +18,6 @@ use crate::{cargo, process, root, setup};
 
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
-/// The zone that sees everything, for the subscriber.
-const ROOT_ZONE: &str = "polres-malang-kota";
 
 /// Runs every stranger and adds each to `tally`.
 pub(crate) fn all(tally: &mut Tally, programs: &Programs) {

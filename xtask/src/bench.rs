@@ -1,0 +1,226 @@
+//! `cargo xtask bench`: the numbers that this house promises itself, each beside its bound, as one table.
+//!
+//! Stages alone come from the criterion benches of `benches/`, whose names state their bound. The wire is measured with
+//! a gateway bound to one core and the load on the others; where the bound is a bare QUIC echo, it is measured in the
+//! same run. One run on shared cores moves by a tenth; read the ratios, not the digits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::clock::Stopwatch;
+use crate::demo::split;
+use crate::stage::{Gateway, Programs, Site};
+use crate::table::{Row, Table};
+use crate::{cargo, criterion, process, root};
+
+/// What `bench` can be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Only this part (several with commas).
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Write the table to docs/performance.md too.
+    #[arg(long)]
+    write: bool,
+    /// How long each throughput is measured, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    seconds: u64,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Every stage alone.
+    Stages,
+    /// A new connection for every alert.
+    Cold,
+    /// Sixty-four relays with many alerts in flight.
+    Warm,
+    /// Ten thousand idle connections.
+    Idle,
+    /// A million devices enrolled.
+    Import,
+}
+
+/// The longest one measurement may take.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+const SEED: &str = "20260101";
+
+/// Measures, prints the table, and writes it if asked.
+pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let mut table = Table::default();
+    if wanted(Part::Stages) {
+        let mut bench = cargo();
+        process::run("cargo bench", bench.args(["bench", "-p", "benches"]), LIMIT)?;
+        table.extend(criterion::rows()?);
+    }
+    let programs = Programs::build(true)?;
+    let bench = Bench { programs: &programs, seconds: options.seconds };
+    if wanted(Part::Cold) {
+        table.extend(bench.cold("Ed25519", "warm-relays", 0.85)?);
+        table.extend(bench.cold("ES256", "quake-malang", 0.75)?);
+    }
+    if wanted(Part::Warm) {
+        table.extend(bench.warm()?);
+    }
+    if wanted(Part::Idle) {
+        table.extend(bench.idle()?);
+    }
+    if wanted(Part::Import) {
+        table.extend(bench.import()?);
+    }
+    println!("\n{table}");
+    if options.write {
+        let path = root().join("docs/performance.md");
+        fs::write(&path, table.page()).with_context(|| format!("{}", path.display()))?;
+        println!("written to {}", path.display());
+    }
+    Ok(if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Bench<'a> {
+    programs: &'a Programs,
+    seconds: u64,
+}
+
+/// A gateway under measurement, with a population enrolled and the bare echo beside it.
+struct Ground {
+    gateway: Gateway,
+    echo: Gateway,
+    token: String,
+    population: PathBuf,
+    load_cores: Vec<usize>,
+    // The folder goes last: the gateways write into it until they stop.
+    _folder: TempDir,
+}
+
+impl Bench<'_> {
+    /// Throughput with a new connection per alert, as a share of a bare echo with the same settings.
+    fn cold(&self, algorithm: &str, scenario: &str, share: f64) -> Result<Vec<Row>> {
+        let ground = self.ground(scenario)?;
+        let found = self.saturate(&ground, scenario, &["--mode", "cold"], true)?;
+        let measured = number(&found, "/found/receipts_per_s")?;
+        let bound = number(&found, "/bare/receipts_per_s")?;
+        ground.close()?;
+        Ok(vec![
+            Row::new(format!("new connection per alert, {algorithm}"), measured, "alerts/s")
+                .beside("bare QUIC echo", bound, share),
+        ])
+    }
+
+    /// Throughput over warm relays, with the feed read to its end.
+    fn warm(&self) -> Result<Vec<Row>> {
+        let ground = self.ground("warm-relays")?;
+        let found = self.saturate(&ground, "warm-relays", &["--mode", "warm"], false)?;
+        let receipts = number(&found, "/found/receipts_per_s")?;
+        let events = number(&found, "/found/events_per_s")?;
+        let cpu = number(&found, "/found/server_cpu_us")?;
+        ensure!(found.pointer("/found/balanced") == Some(&Value::Bool(true)), "alerts disappeared");
+        ground.close()?;
+        Ok(vec![
+            Row::new("64 warm relays, receipted", receipts, "alerts/s").at_least(18_000.0),
+            Row::new("64 warm relays, fed", events, "alerts/s").at_least(18_000.0),
+            Row::new("64 warm relays, gateway", cpu, "us of one core per alert"),
+        ])
+    }
+
+    /// Memory of one idle connection.
+    fn idle(&self) -> Result<Vec<Row>> {
+        let ground = self.ground("warm-relays")?;
+        let ready = &ground.gateway.ready;
+        let mut idle = self.programs.command("loadtest");
+        idle.args(["idle", "--connections", "10000", "--gateway", &ready.alert_addr]);
+        idle.args(["--ca", &ready.cert, "--pid", &ready.pid.to_string()]);
+        let found = ground.measure("loadtest idle", &mut idle)?;
+        let each = number(&found, "/rss_bytes_each")? / 1024.0;
+        ground.close()?;
+        Ok(vec![Row::new("idle connection, of 10,000", each, "KiB").at_most(32.0)])
+    }
+
+    /// How long a million devices take to enrol.
+    fn import(&self) -> Result<Vec<Row>> {
+        let folder = tempfile::tempdir()?;
+        let site = Site::prepare(self.programs, folder.path())?;
+        let people = folder.path().join("population");
+        self.population("warm-relays", &people, &["--devices", "1000000"])?;
+        let devices = people.join("devices.csv").display().to_string();
+        let watch = Stopwatch::start();
+        site.gateway(&["device", "import", &devices])?;
+        let took = watch.elapsed().as_secs_f64();
+        Ok(vec![Row::new("import of 1,000,000 devices", took, "s").at_most(60.0)])
+    }
+
+    fn ground(&self, scenario: &str) -> Result<Ground> {
+        let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
+        let (server, load_cores) = split(&process::cores());
+        let echo_folder = folder.path().join("echo");
+        fs::create_dir(&echo_folder)?;
+        let site = Site::prepare(self.programs, folder.path())?;
+        let population = folder.path().join("population");
+        self.population(scenario, &population, &[])?;
+        let devices = population.join("devices.csv").display().to_string();
+        site.gateway(&["device", "import", &devices])?;
+        let token = site.subscriber(crate::demo::ROOT_ZONE)?;
+        let echo = Site::prepare(self.programs, &echo_folder)?.bare_echo(&server)?;
+        let gateway = site.serve(&server)?;
+        Ok(Ground { gateway, echo, token, population, load_cores, _folder: folder })
+    }
+
+    fn population(&self, scenario: &str, folder: &Path, more: &[&str]) -> Result<()> {
+        let out = folder.display().to_string();
+        let arguments = ["population", "--scenario", scenario, "--seed", SEED, "--out", &out];
+        self.programs.output("simulator", &[&arguments, more].concat()).map(drop)
+    }
+
+    fn saturate(
+        &self,
+        ground: &Ground,
+        scenario: &str,
+        more: &[&str],
+        bounded: bool,
+    ) -> Result<Value> {
+        let Ground { gateway, echo, .. } = ground;
+        let mut load = self.programs.command("loadtest");
+        load.args(["saturate", "--scenario", scenario, "--seed", SEED]).args(more);
+        load.args(["--duration", &format!("{}s", self.seconds)]);
+        load.arg("--population").arg(&ground.population);
+        load.args(["--gateway", &gateway.ready.alert_addr, "--ca", &gateway.ready.cert]);
+        load.args(["--realm", &gateway.ready.realm, "--pid", &gateway.ready.pid.to_string()]);
+        if bounded {
+            load.args(["--bound-gateway", &echo.ready.alert_addr, "--bound-ca", &echo.ready.cert]);
+            load.args(["--bound-pid", &echo.ready.pid.to_string()]);
+        } else {
+            load.args(["--operator", &gateway.ready.operator_addr, "--token", &ground.token]);
+        }
+        ground.measure("loadtest saturate", &mut load)
+    }
+}
+
+impl Ground {
+    fn measure(&self, name: &str, load: &mut std::process::Command) -> Result<Value> {
+        println!("measuring: {name}");
+        let said = process::bound_to(&self.load_cores, || process::capture(name, load, LIMIT))?;
+        let text = said.success(name)?;
+        serde_json::from_str(&text).with_context(|| format!("{name} said: {text}"))
+    }
+
+    /// The bare echo has nothing to drain and is killed with its guard.
+    fn close(self) -> Result<()> {
+        self.gateway.stop().map(drop)
+    }
+}
+
+fn number(found: &Value, pointer: &str) -> Result<f64> {
+    found
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .with_context(|| format!("no {pointer} in {found}"))
+}
