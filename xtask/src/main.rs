@@ -68,10 +68,19 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The cargo that runs this command.
+/// The cargo that runs this command, with an environment like the one at the user's prompt.
+///
+/// `cargo run` tells its program about its package in variables. Handed down, they would make build scripts that watch
+/// them (ring's does) compile again what the user's own cargo had compiled, and then the other way round.
 fn cargo() -> std::process::Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(program);
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
