@@ -190,7 +190,8 @@ impl Chart {
             ),
         );
         self.axes(&mut svg);
-        for limit in &self.limits {
+        // A limit beyond the axis would be drawn at its end, where it would be taken for another value.
+        for limit in self.limits.iter().filter(|limit| limit.at <= self.y.range.1) {
             let (y, label) = (self.y_at(limit.at), escape(&limit.label));
             let (end, text_y) = (WIDTH - RIGHT, y - 4.0);
             add(
@@ -321,6 +322,20 @@ mod tests {
             let axis = Axis::from_zero("", max);
             assert_eq!((axis.range.1, axis.ticks.len()), (top, ticks), "{max}");
         }
+    }
+
+    #[test]
+    fn a_limit_beyond_the_axis_is_not_drawn_at_its_end() {
+        let limit = |label: &str, at| Limit { label: label.to_owned(), at };
+        let chart = Chart {
+            title: String::new(),
+            x: Axis::from_zero("s", 4.0),
+            y: Axis::from_zero("ms", 100.0),
+            lines: vec![],
+            limits: vec![limit("near", 50.0), limit("far", 1_000.0)],
+        };
+        let svg = chart.svg();
+        assert!(svg.contains("near") && !svg.contains("far"), "{svg}");
     }
 
     #[test]
