@@ -56,7 +56,8 @@ impl Journal {
     /// If another process writes it, if it is damaged or of another version, or if the disk is in trouble.
     pub fn open(path: &Path, config: &JournalConfig) -> Result<Self, JournalError> {
         let lock = lock(path)?;
-        let mut connection = sqlite::open_writer(path, WriterOptions::DURABLE)?;
+        let mut connection = sqlite::open_writer(path, WriterOptions::DURABLE)
+            .map_err(|error| JournalError::opened(path, error))?;
         let tell = |error: rusqlite::Error| JournalError::sqlite("open", path, &error);
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(tell)?;
         // Not `pragma_update`: this pragma answers with a row.
@@ -123,20 +124,21 @@ impl Journal {
         transaction.commit()
     }
 
-    /// Copies the write-ahead log into the database if enough of it has gathered; with `idle`, if a little has.
+    /// Copies the write-ahead log into the database if enough of it has gathered; with `idle`, if a little has. Says
+    /// whether it did.
     ///
     /// Not left to SQLite's own threshold: that one tries again at every commit for as long as a reader holds the log,
     /// with a sync each time.
     ///
     /// # Errors
     /// If the disk does not take it. Append nothing more.
-    pub fn checkpoint(&mut self, idle: bool) -> Result<(), JournalError> {
+    pub fn checkpoint(&mut self, idle: bool) -> Result<bool, JournalError> {
         let bytes = if idle { CHECKPOINT_BYTES_IDLE } else { CHECKPOINT_BYTES };
         if self.bytes_since_checkpoint < bytes {
-            return Ok(());
+            return Ok(false);
         }
         self.bytes_since_checkpoint = 0;
-        self.run_checkpoint("PASSIVE").map(|_| ())
+        self.run_checkpoint("PASSIVE").map(|_| true)
     }
 
     /// Makes every record that can be read durable before anything is built on it.
@@ -373,7 +375,7 @@ mod tests {
         drop(journal);
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let pages = file.metadata().unwrap().len() / 4_096;
-        for page in 1..pages {
+        for page in 0..pages {
             let mut kept = [0; 16];
             file.read_exact_at(&mut kept, page * 4_096).unwrap();
             file.write_all_at(&[0xff; 16], page * 4_096).unwrap();
@@ -413,7 +415,7 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
         journal.bytes_since_checkpoint = CHECKPOINT_BYTES;
         journal.append(&records(11..=20)).unwrap();
-        journal.checkpoint(false).unwrap();
+        assert!(journal.checkpoint(false).unwrap());
         assert_eq!(journal.bytes_since_checkpoint, 0);
         let seen: i64 = reader.query_row("SELECT count(*) FROM log", [], |row| row.get(0)).unwrap();
         assert_eq!((seen, journal.last()), (10, Cursor(20)));

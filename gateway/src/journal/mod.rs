@@ -99,6 +99,16 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// An error while the file is opened: a damaged one is told apart, because something must be done about it.
+    fn opened(path: &Path, error: OpenError) -> Self {
+        match &error {
+            OpenError::Sqlite { source, .. } if is_damage(source) => {
+                Self::Damaged { path: path.to_owned(), problem: source.to_string() }
+            }
+            _ => Self::Open(error),
+        }
+    }
+
     /// An error of SQLite while doing `action`, sorted into damage and trouble with the disk.
     fn sqlite(action: &'static str, path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();

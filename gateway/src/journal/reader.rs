@@ -27,7 +27,8 @@ impl Reader {
     /// # Errors
     /// If there is no journal, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let connection = sqlite::open_reader(path)?;
+        let connection =
+            sqlite::open_reader(path).map_err(|error| JournalError::opened(path, error))?;
         Ok(Self { connection, path: path.to_owned(), zones: ZoneNames::default() })
     }
 

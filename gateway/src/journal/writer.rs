@@ -9,11 +9,14 @@
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use metrics::{Counter, Histogram, counter, histogram};
 use pipeline::{Cursor, Record};
 use tokio::sync::watch;
 
 use super::{Journal, JournalError};
+use crate::clock;
 
 /// Starts the thread that writes.
 #[derive(Debug)]
@@ -120,19 +123,50 @@ impl Writer {
     }
 
     fn write(&mut self, sink: &mut impl FnMut(Vec<Record>)) -> Result<(), JournalError> {
+        let events = Events::new();
         while let Some(mut records) = self.queue.take() {
             while !records.is_empty() {
                 let rest = records.split_off(records.len().min(self.journal.commit_records_max()));
+                let started = clock::monotonic();
                 self.journal.append(&records)?;
-                metrics::counter!("gateway_journal_commits_total").increment(1);
-                metrics::counter!("gateway_journal_records_total").increment(records.len() as u64);
+                events.committed(records.len(), started.elapsed());
                 sink(records);
                 self.synced.send_replace(self.journal.last());
-                self.journal.checkpoint(rest.is_empty() && self.queue.is_empty())?;
+                let started = clock::monotonic();
+                if self.journal.checkpoint(rest.is_empty() && self.queue.is_empty())? {
+                    events.checkpoint_seconds.record(started.elapsed());
+                }
                 records = rest;
             }
         }
         Ok(())
+    }
+}
+
+/// What the thread exports. Handles are made once: a look-up by name for every commit would be paid by every alert.
+struct Events {
+    commits: Counter,
+    records: Counter,
+    /// From the first record of a commit to the end of its sync.
+    commit_seconds: Histogram,
+    /// What a copy of the write-ahead log into the database adds to the wait of the next commit.
+    checkpoint_seconds: Histogram,
+}
+
+impl Events {
+    fn new() -> Self {
+        Self {
+            commits: counter!("gateway_journal_commits_total"),
+            records: counter!("gateway_journal_records_total"),
+            commit_seconds: histogram!("gateway_journal_commit_seconds"),
+            checkpoint_seconds: histogram!("gateway_journal_checkpoint_seconds"),
+        }
+    }
+
+    fn committed(&self, records: usize, took: Duration) {
+        self.commits.increment(1);
+        self.records.increment(records as u64);
+        self.commit_seconds.record(took);
     }
 }
 
