@@ -33,7 +33,7 @@ pub struct City {
     pub timeline_sha256: String,
     /// The scenario's name.
     pub scenario: String,
-    /// Messages that no gateway stores, of devices that must be enrolled.
+    /// Messages that raise nothing, of devices that must be enrolled.
     pub probes: Vec<(DeviceId, Bytes)>,
 }
 
@@ -214,18 +214,16 @@ impl Town {
         (0..rounds).map(press).collect()
     }
 
-    /// Questions about the first, the middle and the last device that press.
+    /// A question about one of the devices that press, in the middle.
     fn probes(
         &self,
         chosen: &[(u32, simulator::Press)],
     ) -> Result<Vec<(DeviceId, Bytes)>, CityError> {
-        let picked = [chosen.first(), chosen.get(chosen.len() / 2), chosen.last()];
         let ask = |(_, press): &(u32, simulator::Press)| {
             let signer = self.signer(press.device_index)?;
-            let harmless = probe::harmless(&self.realm, signer.device(), signer.key())?;
-            Ok((*signer.device(), harmless))
+            Ok((*signer.device(), probe::harmless(&signer)?))
         };
-        picked.into_iter().flatten().map(ask).collect()
+        chosen.get(chosen.len() / 2).map(ask).into_iter().collect()
     }
 }
 

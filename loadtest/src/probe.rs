@@ -1,14 +1,15 @@
 //! Asks, before any load, whether there is anything to load: does the gateway answer, is its certificate trusted, are
 //! the devices enrolled, is the token good?
 //!
-//! A probe must not raise an alert. It sends a message of a kind that does not exist, signed as a device would: a
-//! gateway that knows the device refuses the kind, one that does not refuses the proof, and neither stores anything.
+//! A probe must not raise an alert. It is a heartbeat, as a button sends it, with counters at zero: a gateway that does
+//! not know the device or the realm refuses the proof, one that does keeps a heartbeat or calls it stale. Neither shows
+//! anything on the feed, and no later message of the device looks older for it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use device::Key;
-use protocol::{Algorithm, DeviceId, Realm, Reason, Status};
+use device::{SignError, Signer};
+use protocol::{Counters, DeviceId, Kind, Message, Reason, Status};
 use quinn::ConnectionError;
 
 use crate::connections::{AttemptError, Connections};
@@ -16,8 +17,6 @@ use crate::subscriber::{self, FeedError, Source};
 
 /// How long the gateway may take to answer before it counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// `{1: 1, 2: 99, 3: 0, 4: 0}`: version 1, a kind that does not exist, counters at zero.
-const NO_KIND: [u8; 10] = [0xa4, 0x01, 0x01, 0x02, 0x18, 0x63, 0x03, 0x00, 0x04, 0x00];
 
 /// Why there is no point in starting.
 #[derive(Debug, thiserror::Error)]
@@ -54,15 +53,13 @@ impl ProbeError {
     }
 }
 
-/// A signed message that no gateway stores.
+/// A signed heartbeat that raises nothing.
 ///
 /// # Errors
 /// When the system has no randomness for the signature.
-pub fn harmless(realm: &Realm, device: &DeviceId, key: &Key) -> Result<Bytes, device::SignError> {
-    let algorithm: Algorithm = key.algorithm();
-    let covered = protocol::to_be_signed(algorithm, device, realm, &NO_KIND);
-    let signature = key.sign(&covered)?;
-    Ok(protocol::assemble(algorithm, device, &NO_KIND, &signature).into())
+pub fn harmless(signer: &Signer) -> Result<Bytes, SignError> {
+    let heartbeat = Message::new(Kind::Heartbeat, Counters::new(0, 0));
+    Ok(signer.sign(&heartbeat)?.bytes().clone())
 }
 
 /// Asks the gateway about one device, with a message from [`harmless`].
@@ -84,8 +81,12 @@ pub async fn device(
         (Status::Refused, Some(Reason::Unproven | Reason::Revoked)) => {
             Err(ProbeError::NotEnrolled(device))
         }
-        (Status::Refused, _) => Ok(()),
-        (status, _) => Err(ProbeError::Unexpected(status.name().to_owned())),
+        (Status::Refused, Some(Reason::Stale)) => Ok(()),
+        (Status::Refused, reason) => {
+            let reason = reason.map_or("no reason", Reason::name);
+            Err(ProbeError::Unexpected(format!("refused, {reason}")))
+        }
+        (Status::Received | Status::Duplicate | Status::Held, _) => Ok(()),
     }
 }
 

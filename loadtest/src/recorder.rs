@@ -76,7 +76,8 @@ impl Latencies {
     /// The latency, in microseconds, that this share (0 to 1) of all did not exceed; nothing if none was measured.
     #[must_use]
     pub fn quantile_us(&self, share: f64) -> Option<u64> {
-        (!self.0.is_empty()).then(|| self.0.value_at_quantile(share))
+        let least = self.0.min();
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(share).max(least))
     }
 
     /// The slowest, in microseconds.

@@ -47,7 +47,7 @@ pub struct Setup {
     pub mode: Mode,
     /// The feed.
     pub source: Source,
-    /// Messages that no gateway stores, of devices that must be enrolled.
+    /// Messages that raise nothing, of devices that must be enrolled.
     pub probes: Vec<(DeviceId, Bytes)>,
     /// The gateway's process, if it is on this machine.
     pub gateway: Option<Process>,

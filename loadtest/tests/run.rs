@@ -127,7 +127,7 @@ async fn an_event_too_many_and_an_event_too_few_fail_the_run() {
 async fn says_before_any_load_what_is_wrong_with_the_target() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::start(HashSet::new(), Faults::default()).await;
-    let stranger = probe::harmless(&REALM, &DEVICE, &key()).unwrap();
+    let stranger = probe::harmless(&Signer::new(REALM, DEVICE, key())).unwrap();
 
     let mut unenrolled = setup(&fake, Mode::PerPress, &folder);
     unenrolled.probes = vec![(DEVICE, stranger.clone())];
