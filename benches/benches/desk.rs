@@ -143,7 +143,7 @@ fn locate(criterion: &mut Criterion) {
     let places = [("inside a zone", -79_666_200, 1_126_326_000), ("far outside", 0, 0)];
     for (what, lat, lon) in places {
         let place = Position::new(lat, lon).unwrap();
-        let id = BenchmarkId::new(what, "bound: 1 us, half of the desk's budget");
+        let id = BenchmarkId::new(what, "bound: 0.1 us, a twentieth of the desk's budget");
         group.bench_with_input(id, &place, |bencher, place| {
             bencher.iter(|| zones.locate(black_box(place)));
         });
