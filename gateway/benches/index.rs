@@ -1,5 +1,6 @@
-//! The index, with `KENTONGAN_INDEX_ROWS` records in it already (by default few, so that a trial run is quick), beside
-//! the same rows appended to one table without any index.
+//! The index, with `KENTONGAN_INDEX_ROWS` records in it already (by default few, so that a trial run is quick) and
+//! `KENTONGAN_INDEX_BATCH` to a commit (by default as configured), beside the same rows appended to one table without any
+//! index.
 #![allow(clippy::unwrap_used, reason = "a bench stops where its setup fails")]
 
 use std::cell::RefCell;
@@ -26,8 +27,12 @@ const ZONES: [&str; 5] = [
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    let rows = std::env::var("KENTONGAN_INDEX_ROWS").map_or(ROWS, |rows| rows.parse().unwrap());
-    let batch = SearchConfig::default().batch_records_max as u64;
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).map_or(otherwise, |number| number.parse().unwrap())
+    };
+    let rows = number("KENTONGAN_INDEX_ROWS", ROWS);
+    let default = SearchConfig::default().batch_records_max as u64;
+    let batch = number("KENTONGAN_INDEX_BATCH", default);
     let mut group = criterion.benchmark_group(format!("index, {rows} rows in, {batch} a batch"));
     group.throughput(Throughput::Elements(batch));
     group.sampling_mode(SamplingMode::Flat).sample_size(10);

@@ -5,9 +5,11 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
+use gateway::clock;
 use gateway::config::JournalConfig;
 use gateway::journal::Journal;
 use gateway::sqlite::{WriterOptions, open_writer};
@@ -48,6 +50,59 @@ fn main() {
         group.finish();
     }
     criterion.final_summary();
+    // Not in a trial run.
+    if std::env::args().any(|argument| argument == "--bench") {
+        compare(64);
+    }
+}
+
+/// Commits in a comparison: enough for a 999th permille.
+const COMMITS: u64 = 5_000;
+
+/// What criterion does not say: ratios, and how long the slowest commits take, checkpoints included. The three take
+/// turns, so that whatever else the machine does meets them alike.
+fn compare(batch: u64) {
+    let (mut raw, mut plain, (mut next, journal)) = (Raw::new(batch), Plain::new(), open_log());
+    let mut took = [const { Vec::new() }; 3];
+    for _ in 0..COMMITS {
+        let records = next.records(batch);
+        let time = |commit: &mut dyn FnMut(), took: &mut Vec<Duration>| {
+            let started = clock::monotonic();
+            commit();
+            took.push(started.elapsed());
+        };
+        let [raw_took, plain_took, journal_took] = &mut took;
+        time(&mut || raw.append(), raw_took);
+        time(&mut || plain.append(batch), plain_took);
+        time(
+            &mut || {
+                journal.borrow_mut().append(&records).unwrap();
+                journal.borrow_mut().checkpoint(false).unwrap();
+            },
+            journal_took,
+        );
+    }
+    eprintln!("{COMMITS} commits of {batch} records of {SIGNED_LEN} bytes, in turns:");
+    let [raw, plain, journal] = took.map(|mut took| {
+        took.sort_unstable();
+        took
+    });
+    let rate =
+        |took: &[Duration]| (COMMITS * batch) as f64 / took.iter().sum::<Duration>().as_secs_f64();
+    for (name, took) in [("raw", &raw), ("plain table", &plain), ("journal", &journal)] {
+        let at =
+            |permille: usize| took.get((took.len() - 1) * permille / 1_000).unwrap().as_micros();
+        eprintln!(
+            "  {name:12} {:7.0}/s ({:.2} of raw, {:.2} of the plain table); us: p50 {}, p99 {}, p99.9 {}, max {}",
+            rate(took),
+            rate(took) / rate(&raw),
+            rate(took) / rate(&plain),
+            at(500),
+            at(990),
+            at(999),
+            at(1_000),
+        );
+    }
 }
 
 /// A folder on the disk that holds the build: the one that matters here, and not memory.
