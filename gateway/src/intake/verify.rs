@@ -26,3 +26,51 @@ pub(super) fn verifies(key: &DeviceKey, signed: &[u8], signature: &[u8; 64]) -> 
             .is_ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use device::Key;
+    use protocol::Algorithm;
+
+    use super::*;
+
+    fn key(algorithm: Algorithm) -> (Key, DeviceKey) {
+        let secret = [7; 32];
+        let key = Key::from_secret(algorithm, &secret).unwrap();
+        let public = DeviceKey::parse(algorithm, key.public()).unwrap();
+        (key, public)
+    }
+
+    #[test]
+    fn accepts_what_the_device_signed_and_nothing_else() {
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+            let (key, public) = key(algorithm);
+            let signature = key.sign(b"covered").unwrap();
+            assert!(verifies(&public, b"covered", &signature), "{algorithm:?}");
+            assert!(!verifies(&public, b"coverec", &signature), "{algorithm:?}");
+            for byte in 0..signature.len() {
+                let mut flipped = signature;
+                flipped[byte] ^= 1;
+                assert!(!verifies(&public, b"covered", &flipped), "{algorithm:?} byte {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_algorithm_is_never_taken_for_the_other() {
+        let (es256, es256_public) = key(Algorithm::Es256);
+        let (eddsa, eddsa_public) = key(Algorithm::EdDsa);
+        assert!(!verifies(&eddsa_public, b"covered", &es256.sign(b"covered").unwrap()));
+        assert!(!verifies(&es256_public, b"covered", &eddsa.sign(b"covered").unwrap()));
+    }
+
+    #[test]
+    fn small_order_key_verifies_nothing() {
+        // The neutral element: by the equation alone, a signature of it and s = 0 would hold for every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        assert!(!verifies(&DeviceKey::EdDsa(neutral), b"anything", &signature));
+    }
+}
