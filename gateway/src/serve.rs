@@ -7,9 +7,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pipeline::{Cursor, Desk, DeskConfig, Input, Past, Zones};
+use metrics_exporter_prometheus::PrometheusHandle;
+use pipeline::{Cursor, Desk, DeskConfig, Input, Past, ZoneId, Zones};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +23,7 @@ use crate::desk::{self, DeskHandle, DeskParts};
 use crate::feed::{Feed, FeedParts, Head};
 use crate::identity::{Identity, IdentityError};
 use crate::intake::{self, Shard, ShardError, ShardParts, TransportError};
-use crate::journal::{Journal, JournalError, Reader, Writer, WriterHandle};
+use crate::journal::{Journal, JournalError, Reader, Writer};
 use crate::operator::{self, OperatorParts};
 use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
 use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
@@ -31,6 +33,8 @@ use crate::{clock, telemetry};
 
 /// Records read at once when the desk is told of the past.
 const RECALLED_AT_ONCE: usize = 10_000;
+/// How often histograms are told to forget.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Threads for operators and subscribers; they wait far more than they work.
 const FANOUT_THREADS: usize = 2;
 
@@ -55,6 +59,12 @@ pub enum ServeError {
     /// The index.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// The index, while serving. It was removed: start again, and it is built anew from the journal.
+    #[error("the index failed, so copies can no longer be told apart: {0}")]
+    IndexFailed(Arc<SearchError>),
+    /// What was taken could not be finished in time. What has a receipt is on disk.
+    #[error("stopping took longer than the drain timeout")]
+    DrainTimeout,
     /// Socket or TLS of the intake.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -117,10 +127,11 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
             ..Ready::of(config, &identity)
         };
         let (close_operator, operator_closing) = watch::channel(false);
+        let rendered = prometheus.clone();
         let parts = OperatorParts {
             listener,
             feed: Arc::clone(&fanout.feed),
-            metrics: Arc::new(move || prometheus.render()),
+            metrics: Arc::new(move || rendered.render()),
             journal_failure: spine.failure.clone(),
             closing: operator_closing,
         };
@@ -131,17 +142,19 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         let feed = Arc::clone(&fanout.feed);
         tokio::spawn(async move { feed.run().await });
         tokio::spawn(watch_enrolment(enrolled.watcher, config.registry.poll_interval));
-        let ended = fanout.until_stopped(spine.failure.clone()).await;
-        if ended.is_ok() {
-            tracing::info!("stopping: nothing more is taken, what was taken is finished");
-            let last = tokio::task::spawn_blocking(move || spine.stop()).await;
-            tracing::info!(last = ?last.ok().flatten(), "everything taken is on disk");
-            close_operator.send_replace(true);
-            if timeout(config.drain_timeout, operator).await.is_err() {
-                tracing::warn!("subscribers were still reading when the drain timeout ended");
-            }
+        tokio::spawn(keep_metrics(prometheus));
+        fanout.until_stopped(spine.failure.clone(), spine.indexer.failure()).await?;
+        tracing::info!("stopping: nothing more is taken, what was taken is finished");
+        let stopping = tokio::task::spawn_blocking(move || spine.stop());
+        // Exchanges may take the drain timeout, and the endpoint's farewell as long again.
+        let stopped = timeout(3 * config.drain_timeout, stopping).await;
+        let last = stopped.map_err(|_| ServeError::DrainTimeout)?.map_err(io::Error::other)??;
+        tracing::info!(last = last.0, "everything taken is on disk");
+        close_operator.send_replace(true);
+        if timeout(config.drain_timeout, operator).await.is_err() {
+            tracing::warn!("subscribers were still reading when the drain timeout ended");
         }
-        ended
+        Ok(())
     });
     // What is left on the runtime waits for subscribers that are gone.
     runtime.shutdown_background();
@@ -195,7 +208,7 @@ impl Spine {
         let pushed = Arc::clone(&head);
         let writer = Writer::spawn(journal, move |records| pushed.push(records))?;
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
-        runtime.block_on(indexed_enough(indexer.indexed(), journaled, &config.desk));
+        runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
         let lookup = Lookup::open(&search_path)?;
         let limits = DeskConfig {
             remembered_max: config.desk.remembered_max,
@@ -229,30 +242,44 @@ impl Spine {
     }
 
     /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.
-    fn stop(self) -> Option<Cursor> {
+    fn stop(self) -> Result<Cursor, ServeError> {
         self.stopping.send_replace(true);
         self.shard.join();
-        let last = self.desk.join().map(WriterHandle::close);
+        let writer = self.desk.join().ok_or_else(|| io::Error::other("the desk panicked"))?;
+        let last = writer.close().map_err(ServeError::JournalFailed)?;
         if let Err(error) = self.indexer.close() {
             tracing::warn!(%error, "the index stopped early; it is filled at the next start");
         }
-        last.and_then(Result::ok)
+        Ok(last)
+    }
+}
+
+/// Lets histograms forget their samples, whether or not anybody scrapes them.
+async fn keep_metrics(prometheus: PrometheusHandle) {
+    let mut ticks = interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        prometheus.run_upkeep();
     }
 }
 
 /// Waits until what the index lacks fits into the desk's memory: at once, unless the index is being built anew.
 async fn indexed_enough(
-    mut indexed: watch::Receiver<Cursor>,
+    indexer: &IndexerHandle,
     journaled: Cursor,
     limits: &DeskLimits,
-) {
+) -> Result<(), ServeError> {
     let lag_max = u64::try_from(limits.remembered_max / 2).unwrap_or(u64::MAX);
     let enough = Cursor(journaled.0.saturating_sub(lag_max));
+    let mut indexed = indexer.indexed();
     if *indexed.borrow() < enough {
-        tracing::info!("waiting for the index to be built");
-        // If the indexer ends instead, its error is met when the index is opened.
-        indexed.wait_for(|indexed| *indexed >= enough).await.ok();
+        tracing::warn!(records = enough.0, "nothing is received until the index is built");
     }
+    if indexed.wait_for(|indexed| *indexed >= enough).await.is_err() {
+        let failed = indexer.failure().borrow().clone();
+        return failed.map_or(Ok(()), |error| Err(ServeError::IndexFailed(error)));
+    }
+    Ok(())
 }
 
 /// Tells the desk of the past: what the index knows of each device, and the records behind the index one by one.
@@ -297,7 +324,7 @@ async fn bind_operator(config: &Config) -> Result<TcpListener, ServeError> {
 }
 
 /// Notices what the command line changed in the registry.
-async fn watch_enrolment(mut watcher: Watcher, every: std::time::Duration) {
+async fn watch_enrolment(mut watcher: Watcher, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -328,7 +355,8 @@ impl Fanout {
     /// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
     async fn until_stopped(
         &self,
-        mut failure: watch::Receiver<Option<Arc<JournalError>>>,
+        mut journal: watch::Receiver<Option<Arc<JournalError>>>,
+        mut index: watch::Receiver<Option<Arc<SearchError>>>,
     ) -> Result<(), ServeError> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -338,9 +366,13 @@ impl Fanout {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reload(),
-                Ok(failed) = failure.wait_for(Option::is_some) => {
+                Ok(failed) = journal.wait_for(Option::is_some) => {
                     let failed = failed.clone();
                     return failed.map_or(Ok(()), |error| Err(ServeError::JournalFailed(error)));
+                }
+                Ok(failed) = index.wait_for(Option::is_some) => {
+                    let failed = failed.clone();
+                    return failed.map_or(Ok(()), |error| Err(ServeError::IndexFailed(error)));
                 }
             }
         }
@@ -350,6 +382,10 @@ impl Fanout {
     fn reload(&self) {
         match zones::load(&self.config.zones) {
             Ok(zones) => {
+                if let Some(zone) = self.lost_zone(&zones) {
+                    tracing::warn!(%zone, "zones were not reloaded: this one is gone, and alerts are journaled under it");
+                    return;
+                }
                 let zones = Arc::new(zones);
                 self.zones_of_feed.store(Arc::clone(&zones));
                 self.zones_of_desk.send_replace(zones);
@@ -357,5 +393,12 @@ impl Fanout {
             }
             Err(error) => tracing::warn!(%error, "zones were not reloaded; the old ones stay"),
         }
+    }
+
+    /// A zone in force that `zones` lack. Its alerts would be hidden from those who may see them.
+    fn lost_zone(&self, zones: &Zones) -> Option<ZoneId> {
+        let in_force = self.zones_of_feed.load();
+        let lost = in_force.iter().find(|(_, zone)| zones.find(zone.id.as_str()).is_none());
+        lost.map(|(_, zone)| zone.id.clone())
     }
 }

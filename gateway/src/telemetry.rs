@@ -14,6 +14,7 @@ const SECONDS: [f64; 14] =
     [1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0];
 
 /// Installs the recorder that `/metrics` renders.
+/// Call its `run_upkeep` every few seconds: until then, or until somebody scrapes, histograms keep every sample.
 ///
 /// # Errors
 /// If another recorder is installed already.
@@ -69,6 +70,8 @@ pub struct Intake {
     pub connections: Counter,
     /// Connections refused because there were too many.
     pub connections_refused: Counter,
+    /// Strangers asked to prove their address before their handshake, because many were under way (RFC 9000, Retry).
+    pub retries: Counter,
     /// Connections open.
     pub connections_open: Gauge,
 }
@@ -101,6 +104,7 @@ impl Intake {
             receipt_seconds: histogram!("gateway_receipt_seconds", "carrier" => carrier),
             connections: counter!("gateway_connections_total", "carrier" => carrier),
             connections_refused: counter!("gateway_connections_refused_total", "carrier" => carrier),
+            retries: counter!("gateway_retries_total", "carrier" => carrier),
             connections_open: gauge!("gateway_connections_open", "carrier" => carrier),
         }
     }

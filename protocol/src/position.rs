@@ -77,6 +77,12 @@ impl Position {
         on_globe.then_some(Self { lat_e7, lon_e7, radius_m: 0, method: Method::Unknown, age_s: 0 })
     }
 
+    /// This place, known by `method`.
+    #[must_use]
+    pub fn by(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
     /// Latitude in 1e-7 degrees, north positive.
     #[must_use]
     pub fn lat_e7(&self) -> i32 {

@@ -148,7 +148,9 @@ impl Scene {
                 _ => &self.gateway.ready.journal,
             };
             let mut sqlite = Command::new("sqlite3");
-            sqlite.args(["-readonly", "-bail", "-box", file]).arg(query.text);
+            // A query that opens with a comment would be taken for an option.
+            let text = format!("\n{}", query.text);
+            sqlite.args(["-readonly", "-bail", "-box", file]).arg(text);
             let said =
                 process::capture("sqlite3", &mut sqlite, STRANGER_LIMIT)?.success(query.text)?;
             ensure!(!said.trim().is_empty(), "found nothing: {}", query.text);

@@ -10,22 +10,53 @@ use super::transport::CONNECTION_WINDOW_EARNED;
 
 /// Serves a connection from its first packet to its end.
 pub(super) async fn serve(gate: Arc<Gate>, incoming: Incoming) {
+    let handshake = Handshake::begin(&gate);
     // A handshake that fails is the stranger's loss; it was counted when it came.
     let Ok(connecting) = incoming.accept() else { return };
-    let connection = match connecting.into_0rtt() {
-        Ok((connection, _)) if gate.config.zero_rtt => connection,
-        Ok((connection, established)) => {
-            established.await;
-            connection
-        }
+    let (connection, established) = match connecting.into_0rtt() {
+        Ok((connection, established)) => (connection, established),
         Err(connecting) => match connecting.await {
-            Ok(connection) => connection,
+            Ok(connection) => return serve_streams(&gate, &connection, async {}).await,
             Err(_) => return,
         },
     };
+    let early = gate.config.zero_rtt;
+    let settled = async {
+        established.await;
+        drop(handshake);
+    };
+    if early {
+        serve_streams(&gate, &connection, settled).await;
+    } else {
+        settled.await;
+        serve_streams(&gate, &connection, async {}).await;
+    }
+}
+
+async fn serve_streams(
+    gate: &Arc<Gate>,
+    connection: &Connection,
+    settled: impl Future<Output = ()>,
+) {
     gate.telemetry.connections_open.increment(1.0);
-    streams(&gate, &connection).await;
+    tokio::join!(streams(gate, connection), settled);
     gate.telemetry.connections_open.decrement(1.0);
+}
+
+/// A handshake under way: counted from its first packet until it is established or given up.
+struct Handshake<'a>(&'a Gate);
+
+impl<'a> Handshake<'a> {
+    fn begin(gate: &'a Gate) -> Self {
+        gate.handshakes.fetch_add(1, Ordering::Relaxed);
+        Self(gate)
+    }
+}
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn streams(gate: &Arc<Gate>, connection: &Connection) {

@@ -4,6 +4,7 @@
 //! last. A message that proves nothing leaves nothing behind but its receipt and a count.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -36,8 +37,10 @@ pub(super) struct Gate {
     pub(super) lane: mpsc::Sender<Submission>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) telemetry: Intake,
-    /// Exchanges whose message was submitted and whose receipt is not delivered.
+    /// Exchanges whose message is whole and whose receipt is not acknowledged.
     pub(super) under_way: watch::Sender<usize>,
+    /// Handshakes under way.
+    pub(super) handshakes: AtomicUsize,
 }
 
 impl Gate {
@@ -45,19 +48,22 @@ impl Gate {
     pub(super) async fn serve(&self, send: SendStream, mut receive: RecvStream) -> bool {
         self.telemetry.messages.increment(1);
         self.telemetry.in_flight.increment(1.0);
-        let proven = match self.read(&mut receive).await {
-            Ok(signed) => self.answer(send, signed).await,
+        match self.read(&mut receive).await {
+            Ok(signed) => {
+                self.under_way.send_modify(|under_way| *under_way += 1);
+                let proven = self.answer(send, signed).await;
+                self.under_way.send_modify(|under_way| *under_way -= 1);
+                proven
+            }
             Err(Some(reason)) => {
                 self.refuse(send, reason).await;
                 false
             }
             Err(None) => {
-                self.telemetry.abandoned(Abandoned::Unread);
+                self.abandon(Abandoned::Unread);
                 false
             }
-        };
-        self.telemetry.in_flight.decrement(1.0);
-        proven
+        }
     }
 
     /// The whole message, uncopied if it came in one piece. An error is a refusal, or nobody left to refuse.
@@ -87,9 +93,7 @@ impl Gate {
             self.refuse(send, Reason::Stopping).await;
             return true;
         }
-        self.under_way.send_modify(|under_way| *under_way += 1);
         self.submit(send, arrival, started).await;
-        self.under_way.send_modify(|under_way| *under_way -= 1);
         true
     }
 
@@ -98,14 +102,14 @@ impl Gate {
         let submitted = self.lane.send(Submission { arrival, reply }).await;
         match (submitted, receipt.await) {
             (Ok(()), Ok(receipt)) => {
-                self.reply(send, &receipt).await;
                 self.telemetry.receipt_seconds.record(started.elapsed());
+                self.reply(send, &receipt).await;
             }
-            _ => self.telemetry.abandoned(Abandoned::Unanswered),
+            _ => self.abandon(Abandoned::Unanswered),
         }
     }
 
-    /// Waits until nothing is under way. What comes in meanwhile is refused as stopping and does not count.
+    /// Waits until nothing is under way: every receipt that was made, refusals too, was acknowledged by its sender.
     pub(super) async fn idle(&self) {
         let mut under_way = self.under_way.subscribe();
         // The sender lives as long as this gate.
@@ -150,6 +154,15 @@ impl Gate {
         })
     }
 
+    fn abandon(&self, cause: Abandoned) {
+        self.telemetry.abandoned(cause);
+        self.telemetry.in_flight.decrement(1.0);
+    }
+
+    pub(super) fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
     fn unproven(&self, cause: Unproven) -> Reason {
         self.telemetry.unproven(cause);
         Reason::Unproven
@@ -164,9 +177,11 @@ impl Gate {
         debug_assert!(receipt.status != Status::Refused || receipt.reason.is_some());
         self.telemetry.receipt(receipt.status, receipt.reason);
         let written = send.write_all(&receipt.encode()).await;
-        if written.is_ok() && send.finish().is_ok() && *self.stopping.borrow() {
-            // The endpoint closes soon, and closing forgets what was not acknowledged.
-            timeout(self.config.message_timeout, send.stopped()).await.ok();
+        self.telemetry.in_flight.decrement(1.0);
+        if written.is_ok() && send.finish().is_ok() {
+            // A drain closes the endpoint once nothing is under way, and closing forgets what was not acknowledged.
+            // The idle timeout of the connection is the longest that this takes.
+            send.stopped().await.ok();
         }
     }
 }

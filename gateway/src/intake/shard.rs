@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -93,14 +94,25 @@ async fn run(parts: ShardParts, endpoint: Endpoint) {
         stopping: parts.stopping,
         telemetry: Intake::of(pipeline::Carrier::Quic),
         under_way: watch::Sender::new(0),
+        handshakes: AtomicUsize::new(0),
     });
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
-                let Some(incoming) = incoming else { break };
+                let Some(incoming) = incoming else {
+                    // A gateway that hears nobody must not look alive: whoever supervises it starts it again.
+                    tracing::error!("the intake's socket failed");
+                    std::process::abort();
+                };
                 if endpoint.open_connections() >= config.connections_max {
                     gate.telemetry.connections_refused.increment(1);
                     incoming.ignore();
+                    continue;
+                }
+                if gate.handshakes() >= config.handshakes_max && incoming.may_retry() {
+                    gate.telemetry.retries.increment(1);
+                    // It can be refused only where `may_retry` is false.
+                    incoming.retry().ok();
                     continue;
                 }
                 gate.telemetry.connections.increment(1);

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
 use protocol::{
-    AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position, SIGNED_LEN_MAX,
+    AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Method, Position,
+    SIGNED_LEN_MAX,
 };
 use rusqlite::types::Type;
 use rusqlite::{Row, Statement, params};
@@ -132,7 +133,9 @@ fn site(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
     let lon: Option<i64> = row.get(14)?;
     match (lat, lon) {
         (None, None) => Ok(None),
-        (Some(lat), Some(lon)) => known(13, Position::new(lat, lon)).map(Some),
+        (Some(lat), Some(lon)) => {
+            known(13, Position::new(lat, lon)).map(|site| Some(site.by(Method::FixedSite)))
+        }
         _ => Err(foreign(13)),
     }
 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
-use protocol::{AlertId, Category, Counters, DeviceId, Kind, Label, Labels, MessageId, Position};
+use protocol::{
+    AlertId, Category, Counters, DeviceId, Kind, Label, Labels, MessageId, Method, Position,
+};
 
 /// A raise at `cursor` whose every part depends on it.
 pub(crate) fn record(cursor: u64) -> Record {
@@ -19,7 +21,7 @@ pub(crate) fn record(cursor: u64) -> Record {
         zone: ZoneId::new(if cursor.is_multiple_of(2) { "klojen" } else { "sukun" }),
         labels: Labels::NONE.with(Label::Silent).with(Label::NoPosition),
         carrier: Carrier::Quic,
-        site: Position::new(-79_666_200, 1_126_326_000),
+        site: Position::new(-79_666_200, 1_126_326_000).map(|site| site.by(Method::FixedSite)),
         signed: Bytes::from(vec![u8::try_from(cursor % 251).unwrap_or(0); 200]),
     }
 }

@@ -60,20 +60,15 @@ impl Index {
     /// # Errors
     /// If the index knows more than the journal, or the disk is in trouble.
     pub fn open(path: &Path, journal: Cursor) -> Result<Self, SearchError> {
-        let connection = match connect(path) {
-            Ok(connection) => connection,
-            Err(error) if is_rebuildable(&error) => {
+        let (connection, indexed) = match connect_and_read(path) {
+            Ok(opened) => opened,
+            Err(error) if error.is_damage() => {
                 tracing::warn!(%error, "the index is built again from the journal");
                 remove(path)?;
-                connect(path)?
+                connect_and_read(path)?
             }
             Err(error) => return Err(error),
         };
-        let indexed = position(&connection).map_err(|source| SearchError::Sqlite {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
         if indexed > journal {
             return Err(SearchError::Ahead { path: path.to_owned(), indexed, journal });
         }
@@ -247,25 +242,18 @@ pub(super) fn position(connection: &Connection) -> rusqlite::Result<Cursor> {
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))
 }
 
-/// Whether a fresh file mends this: the file is damaged or of another version.
-fn is_rebuildable(error: &SearchError) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    let source = match error {
-        SearchError::Outdated { .. } => return true,
-        SearchError::Sqlite { source, .. }
-        | SearchError::Open(sqlite::OpenError::Sqlite { source, .. }) => source,
-        _ => return false,
-    };
-    match source {
-        rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, DatabaseCorrupt | NotADatabase)
-        }
-        _ => false,
-    }
+fn connect_and_read(path: &Path) -> Result<(Connection, Cursor), SearchError> {
+    let connection = connect(path)?;
+    let indexed = position(&connection).map_err(|source| SearchError::Sqlite {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((connection, indexed))
 }
 
 /// Removes the index and the files that belong to it.
-fn remove(path: &Path) -> Result<(), SearchError> {
+pub(super) fn remove(path: &Path) -> Result<(), SearchError> {
     for suffix in ["-wal", "-shm", ""] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);

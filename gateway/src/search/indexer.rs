@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use pipeline::Cursor;
 use tokio::sync::watch;
@@ -18,9 +19,13 @@ use crate::journal::Reader;
 /// Added to the thread's nice value, of at most 19.
 const NICE: i32 = 10;
 
+/// Pause before a batch that failed is tried again: a lock is let go or a full disk is mended, or it is not yet.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Fills the index.
 #[derive(Debug)]
 pub struct Indexer {
+    path: PathBuf,
     index: Index,
     reader: Reader,
     config: SearchConfig,
@@ -59,6 +64,7 @@ impl Indexer {
         let (failure_sender, failure) = watch::channel(None);
         let (close, closed) = watch::channel(false);
         let indexer = Self {
+            path: search.to_owned(),
             index,
             reader,
             config: config.clone(),
@@ -81,10 +87,20 @@ impl Indexer {
         Ok(IndexerHandle { path: search.to_owned(), indexed, failure, close, thread: Some(thread) })
     }
 
+    /// Follows the journal. A batch that failed left the index as it was, so it is tried again; damage is not.
     async fn run(mut self) {
-        if let Err(error) = self.follow().await {
-            tracing::error!(%error, "the indexer stopped; the index falls behind");
-            self.failure.send_replace(Some(Arc::new(error)));
+        while let Err(error) = self.follow().await {
+            if error.is_damage() {
+                tracing::error!(%error, "the index is damaged; the next start builds it again");
+                if let Err(error) = super::discard(&self.path) {
+                    tracing::error!(%error, "remove the index by hand");
+                }
+                self.failure.send_replace(Some(Arc::new(error)));
+                return;
+            }
+            tracing::warn!(%error, "the index falls behind; the batch is tried again");
+            self.export(self.index.indexed());
+            drop(tokio::time::timeout(RETRY_AFTER, self.closed.wait_for(|closed| *closed)).await);
         }
     }
 

@@ -87,3 +87,30 @@ pub enum SearchError {
     #[error("cannot start the indexer's thread: {0}")]
     Thread(io::Error),
 }
+
+impl SearchError {
+    /// Whether the index must be built again: it is damaged, of another version, or does not follow the journal.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let source = match self {
+            Self::Outdated { .. } | Self::Gap { .. } => return true,
+            Self::Sqlite { source, .. } | Self::Open(OpenError::Sqlite { source, .. }) => source,
+            _ => return false,
+        };
+        match source {
+            rusqlite::Error::SqliteFailure(failure, _) => {
+                matches!(failure.code, DatabaseCorrupt | NotADatabase)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Removes a damaged index, so that the next start builds it again from the journal.
+///
+/// # Errors
+/// If the file cannot be removed.
+pub fn discard(path: &std::path::Path) -> Result<(), SearchError> {
+    index::remove(path)
+}
