@@ -1,6 +1,6 @@
 //! Every key there is: its section, type, unit, default and rule, one line each.
 //!
-//! [`settings!`] makes of each section a plain struct, the reading of it, the showing of it and its defaults. What
+//! `settings!` makes of each section a plain struct, the reading of it, the showing of it and its defaults. What
 //! each key is for, in the words of an operator, stands in `config/gateway.toml`.
 
 use std::net::{Ipv4Addr, SocketAddr};
