@@ -2,7 +2,7 @@
 //!
 //! A [`Key`] and a [`Signer`] turn a `protocol::Message` into a [`Signed`], whose bytes never change again. A
 //! [`Client`] sends it to a gateway over QUIC until a receipt settles it. What a client is made of ([`client_config`],
-//! [`bind`], [`exchange`]) stands on its own, for programs that drive many devices. Counters, nonces, clocks and
+//! [`bind`], [`exchange()`]) stands on its own, for programs that drive many devices. Counters, nonces, clocks and
 //! seeds are arguments; the command line reads them.
 
 mod client;

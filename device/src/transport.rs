@@ -1,6 +1,6 @@
 //! The QUIC carrier: how a connection to a gateway is set up, and how one message travels over it.
 //!
-//! [`Trust`], [`client_config`], [`bind`] and [`exchange`] are the whole of it, free of policy, so that a load
+//! [`Trust`], [`client_config`], [`bind`] and `exchange` are the whole of it, free of policy, so that a load
 //! generator can drive thousands of connections over few sockets with exactly what a phone uses. When to send again is
 //! decided in [`client`](crate::Client).
 

@@ -6,8 +6,8 @@
 //! refuses a raise (promise 3): while it has too much in hand, [`Desk::wants_more`] is false and the caller stops
 //! reading.
 //!
-//! Whether a message is a copy is answered by its id: from [`Memory`](memory::Memory), or without any question if the
-//! device's counters advance, or else from the index, while the arrival waits in [`Parked`](parked::Parked).
+//! Whether a message is a copy is answered by its id: from [`Memory`], or without any question if the
+//! device's counters advance, or else from the index, while the arrival waits in [`Parked`].
 
 mod io;
 mod memory;
