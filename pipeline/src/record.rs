@@ -3,6 +3,8 @@
 //! The desk makes records, the journal keeps them, feeds and the index read them. The signed bytes are the truth that
 //! a record is derived from; they travel as one shared buffer and are never copied or re-encoded.
 
+use core::fmt;
+
 use bytes::Bytes;
 use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position};
 
@@ -50,8 +52,8 @@ impl Carrier {
     }
 }
 
-/// One line of the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One line of the journal. Its debug text holds no place: neither the site nor the signed bytes.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its place.
     pub cursor: Cursor,
@@ -79,4 +81,45 @@ pub struct Record {
     pub site: Option<Position>,
     /// The signed message as received.
     pub signed: Bytes,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("cursor", &self.cursor)
+            .field("message_id", &self.message_id)
+            .field("device", &self.device)
+            .field("kind", &self.kind)
+            .field("counters", &self.counters)
+            .field("labels", &self.labels)
+            .field("signed_len", &self.signed.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_text_holds_neither_signed_bytes_nor_zone() {
+        let record = Record {
+            cursor: Cursor(1),
+            received_at: Time(0),
+            device: DeviceId([1; 16]),
+            message_id: MessageId([2; 16]),
+            alert: None,
+            kind: Kind::Heartbeat,
+            counters: Counters::new(1, 2),
+            category: Category::Unspecified,
+            zone: ZoneId::new("polsek-secret"),
+            labels: Labels::NONE,
+            carrier: Carrier::Quic,
+            site: None,
+            signed: Bytes::from_static(b"-7.9666"),
+        };
+        let text = format!("{record:?}");
+        assert!(!text.contains("7.9666") && !text.contains("secret"), "{text}");
+        assert!(text.contains("signed_len: 7"), "{text}");
+    }
 }

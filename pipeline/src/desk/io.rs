@@ -1,5 +1,6 @@
 //! What goes into the desk and what comes out of it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use crate::{Carrier, Cursor, DeviceIndex, Record, Time, ZoneId, Zones};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A message whose signature was verified and whose device is enrolled.
-#[derive(Debug, Clone)]
+/// A message whose signature was verified and whose device is enrolled. Its debug text holds no place.
+#[derive(Clone)]
 pub struct Arrival {
     /// Who waits for the receipt.
     pub ticket: Ticket,
@@ -42,6 +43,18 @@ pub struct Arrival {
     pub labels: Labels,
     /// The signed message as received.
     pub signed: Bytes,
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival")
+            .field("ticket", &self.ticket)
+            .field("message_id", &self.message_id)
+            .field("device", &self.device)
+            .field("kind", &self.kind)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the index knows of a message id.
