@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::{Cursor, Desk, DeskConfig, Input, Past, ZoneId, Zones};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -27,7 +27,7 @@ use crate::journal::{Journal, JournalError, Reader, Writer};
 use crate::operator::{self, OperatorParts};
 use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
 use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
-use crate::search::{Indexer, IndexerHandle, Lookup, SearchError};
+use crate::search::{self, Indexer, IndexerHandle, Lookup, SearchError};
 use crate::zones::{self, ZonesError};
 use crate::{clock, telemetry};
 
@@ -126,6 +126,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
             operator_addr: listener.local_addr()?,
             ..Ready::of(config, &identity)
         };
+        let signals = Signals::listen()?;
         let (close_operator, operator_closing) = watch::channel(false);
         let rendered = prometheus.clone();
         let parts = OperatorParts {
@@ -143,7 +144,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         tokio::spawn(async move { feed.run().await });
         tokio::spawn(watch_enrolment(enrolled.watcher, config.registry.poll_interval));
         tokio::spawn(keep_metrics(prometheus));
-        fanout.until_stopped(spine.failure.clone(), spine.indexer.failure()).await?;
+        fanout.until_stopped(signals, spine.failure.clone(), spine.indexer.failure()).await?;
         tracing::info!("stopping: nothing more is taken, what was taken is finished");
         let stopping = tokio::task::spawn_blocking(move || spine.stop());
         // Exchanges may take the drain timeout, and the endpoint's farewell as long again.
@@ -215,7 +216,8 @@ impl Spine {
             in_hand_max: config.desk.unsynced_max,
         };
         let mut desk = Desk::new(limits, Arc::clone(zones), journaled);
-        recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)?;
+        recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)
+            .inspect_err(|error| discard_if_damaged(error, &search_path))?;
         let failure = writer.failure();
         let (lane, submissions) = mpsc::channel(config.desk.lane_len);
         let desk = desk::spawn(DeskParts {
@@ -316,6 +318,16 @@ fn recall(
     }
 }
 
+/// An index that cannot be read at a start is removed, so that the next start builds it again.
+fn discard_if_damaged(error: &ServeError, search: &Path) {
+    if let ServeError::Search(damage) = error
+        && damage.is_damage()
+        && let Err(error) = search::discard(search)
+    {
+        tracing::error!(%error, "remove the index by hand");
+    }
+}
+
 async fn bind_operator(config: &Config) -> Result<TcpListener, ServeError> {
     let address = config.operator.listen;
     TcpListener::bind(address)
@@ -343,6 +355,23 @@ async fn watch_enrolment(mut watcher: Watcher, every: Duration) {
     }
 }
 
+/// What a supervisor may say. Heard from before the ready file is written: whoever reads that may say it at once.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, io::Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// What subscribers are served from, and what a reload changes.
 struct Fanout {
     feed: Arc<Feed>,
@@ -355,17 +384,15 @@ impl Fanout {
     /// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
     async fn until_stopped(
         &self,
+        mut signals: Signals,
         mut journal: watch::Receiver<Option<Arc<JournalError>>>,
         mut index: watch::Receiver<Option<Arc<SearchError>>>,
     ) -> Result<(), ServeError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => self.reload(),
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.hangup.recv() => self.reload(),
                 Ok(failed) = journal.wait_for(Option::is_some) => {
                     let failed = failed.clone();
                     return failed.map_or(Ok(()), |error| Err(ServeError::JournalFailed(error)));

@@ -13,19 +13,13 @@ pub(super) async fn serve(gate: Arc<Gate>, incoming: Incoming) {
     let handshake = Handshake::begin(&gate);
     // A handshake that fails is the stranger's loss; it was counted when it came.
     let Ok(connecting) = incoming.accept() else { return };
-    let (connection, established) = match connecting.into_0rtt() {
-        Ok((connection, established)) => (connection, established),
-        Err(connecting) => match connecting.await {
-            Ok(connection) => return serve_streams(&gate, &connection, async {}).await,
-            Err(_) => return,
-        },
-    };
-    let early = gate.config.zero_rtt;
+    // A server can always read before the handshake ends; whether it does is the switch's to say.
+    let Ok((connection, established)) = connecting.into_0rtt() else { return };
     let settled = async {
         established.await;
         drop(handshake);
     };
-    if early {
+    if gate.config.zero_rtt {
         serve_streams(&gate, &connection, settled).await;
     } else {
         settled.await;

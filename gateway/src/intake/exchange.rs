@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use pipeline::{Arrival, Carrier, Ticket};
 use protocol::{Envelope, Message, Realm, Reason, Receipt, SIGNED_LEN_MAX, Status};
-use quinn::{RecvStream, SendStream, VarInt};
+use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -37,7 +37,7 @@ pub(super) struct Gate {
     pub(super) lane: mpsc::Sender<Submission>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) telemetry: Intake,
-    /// Exchanges whose message is whole and whose receipt is not acknowledged.
+    /// Exchanges whose message was read and whose receipt, or refusal, is not acknowledged.
     pub(super) under_way: watch::Sender<usize>,
     /// Handshakes under way.
     pub(super) handshakes: AtomicUsize,
@@ -48,13 +48,10 @@ impl Gate {
     pub(super) async fn serve(&self, send: SendStream, mut receive: RecvStream) -> bool {
         self.telemetry.messages.increment(1);
         self.telemetry.in_flight.increment(1.0);
-        match self.read(&mut receive).await {
-            Ok(signed) => {
-                self.under_way.send_modify(|under_way| *under_way += 1);
-                let proven = self.answer(send, signed).await;
-                self.under_way.send_modify(|under_way| *under_way -= 1);
-                proven
-            }
+        let read = self.read(&mut receive).await;
+        self.under_way.send_modify(|under_way| *under_way += 1);
+        let proven = match read {
+            Ok(signed) => self.answer(send, signed).await,
             Err(Some(reason)) => {
                 self.refuse(send, reason).await;
                 false
@@ -63,7 +60,9 @@ impl Gate {
                 self.abandon(Abandoned::Unread);
                 false
             }
-        }
+        };
+        self.under_way.send_modify(|under_way| *under_way -= 1);
+        proven
     }
 
     /// The whole message, uncopied if it came in one piece. An error is a refusal, or nobody left to refuse.
@@ -186,22 +185,24 @@ impl Gate {
     }
 }
 
-/// The stream's bytes; nothing if there are more than a message may have.
-async fn read_whole(receive: &mut RecvStream) -> Result<Option<Bytes>, quinn::ReadError> {
-    let Some(first) = receive.read_chunk(SIGNED_LEN_MAX + 1, true).await? else {
-        return Ok(Some(Bytes::new()));
-    };
-    let mut whole = first.bytes;
-    let mut pieces = BytesMut::new();
+/// The stream's bytes; nothing if there are more than a message may have. What came in one piece is not copied.
+async fn read_whole(receive: &mut RecvStream) -> Result<Option<Bytes>, ReadError> {
+    let Some(first) = next_piece(receive).await? else { return Ok(Some(Bytes::new())) };
+    let Some(second) = next_piece(receive).await? else { return Ok(fitting(first)) };
+    let mut whole = BytesMut::with_capacity(SIGNED_LEN_MAX);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
     while whole.len() <= SIGNED_LEN_MAX {
-        let Some(more) = receive.read_chunk(SIGNED_LEN_MAX + 1, true).await? else {
-            return Ok(Some(whole));
-        };
-        if pieces.is_empty() {
-            pieces.extend_from_slice(&whole);
-        }
-        pieces.extend_from_slice(&more.bytes);
-        whole = pieces.clone().freeze();
+        let Some(piece) = next_piece(receive).await? else { return Ok(fitting(whole.freeze())) };
+        whole.extend_from_slice(&piece);
     }
     Ok(None)
+}
+
+async fn next_piece(receive: &mut RecvStream) -> Result<Option<Bytes>, ReadError> {
+    Ok(receive.read_chunk(SIGNED_LEN_MAX + 1, true).await?.map(|chunk| chunk.bytes))
+}
+
+fn fitting(message: Bytes) -> Option<Bytes> {
+    (message.len() <= SIGNED_LEN_MAX).then_some(message)
 }

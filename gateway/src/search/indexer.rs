@@ -169,8 +169,8 @@ impl IndexerHandle {
         self.indexed.clone()
     }
 
-    /// Why indexing stopped, once it has. The journal goes on; copies of old messages can no longer be told apart once
-    /// the desk has forgotten them.
+    /// Why indexing stopped, once it has: the index was damaged and is removed. Then the process must stop, because
+    /// copies can no longer be told apart; its next start builds the index again.
     #[must_use]
     pub fn failure(&self) -> watch::Receiver<Option<Arc<SearchError>>> {
         self.failure.clone()
