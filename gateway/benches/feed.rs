@@ -63,6 +63,8 @@ fn record() -> Record {
         zone: ZoneId::new("polsek-klojen"),
         labels: Labels::NONE,
         carrier: Carrier::Quic,
+        disposition: pipeline::Disposition::Paged,
+        joins: None,
         site: None,
         signed: signed.into(),
     }

@@ -115,6 +115,8 @@ impl Next {
             zone: ZoneId::new(ZONES.get(zone).unwrap()),
             labels: Labels::NONE,
             carrier: Carrier::Quic,
+            disposition: pipeline::Disposition::Paged,
+            joins: None,
             site: None,
             signed: Bytes::from_static(&[7; 300]),
         }

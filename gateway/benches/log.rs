@@ -208,6 +208,8 @@ impl Next {
             zone: self.zone.clone(),
             labels: Labels::NONE,
             carrier: Carrier::Quic,
+            disposition: pipeline::Disposition::Paged,
+            joins: None,
             site: None,
             signed: self.signed.clone(),
         }

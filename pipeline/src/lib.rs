@@ -10,6 +10,9 @@ mod time;
 mod zones;
 
 pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
-pub use record::{Carrier, Cursor, DeviceIndex, Record};
+pub use record::{
+    ACTOR_LEN_MAX, Act, Actor, Carrier, Cursor, Decision, DeviceIndex, Disposition, EVIDENCE_MAX,
+    Entry, Notice, REASON_LEN_MAX, Record, Rule, STRIKES_MAX, Standing, Strike, Verdict,
+};
 pub use time::{Span, Time};
 pub use zones::{Zone, ZoneFault, ZoneId, ZoneIndex, ZonePlace, ZoneProblem, Zones};

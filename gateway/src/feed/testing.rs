@@ -25,6 +25,8 @@ pub(crate) fn record(cursor: u64, zone: &str) -> Record {
         zone: ZoneId::new(zone),
         labels: Labels::NONE,
         carrier: Carrier::Quic,
+        disposition: pipeline::Disposition::Paged,
+        joins: None,
         site: None,
         signed: signed.into(),
     }

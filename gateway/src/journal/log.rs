@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use pipeline::{Carrier, Cursor, Record};
+use pipeline::{Carrier, Cursor, Disposition, Record};
 use protocol::{Category, Kind, Label};
 use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock};
@@ -19,7 +19,7 @@ use crate::sqlite::{self, WriterOptions};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of [`SCHEMA`].
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// `PRAGMA application_id`: "KtJn". Tells a journal from any other database, also to file(1).
 const APPLICATION_ID: i64 = 0x4b74_4a6e;
 
@@ -225,6 +225,7 @@ fn name_numbers(connection: &mut Connection) -> rusqlite::Result<()> {
     Kind::ALL.iter().try_for_each(|kind| name("kinds", *kind as u32, kind.name()))?;
     Category::ALL.iter().try_for_each(|it| name("categories", *it as u32, it.name()))?;
     Carrier::ALL.iter().try_for_each(|it| name("carriers", *it as u32, it.name()))?;
+    Disposition::ALL.iter().try_for_each(|it| name("dispositions", *it as u32, it.name()))?;
     Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))?;
     transaction.commit()
 }

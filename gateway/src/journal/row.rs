@@ -4,7 +4,7 @@
 //! ours makes is not read.
 
 use bytes::Bytes;
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
+use pipeline::{Carrier, Cursor, Disposition, Record, Time, ZoneId};
 use protocol::{
     AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Method, Position,
     SIGNED_LEN_MAX,
@@ -14,13 +14,14 @@ use rusqlite::{Row, Statement, params};
 
 /// Appends to `log`; the parameters are those of [`insert`].
 pub(super) const INSERT_LOG: &str = "INSERT INTO log (cursor, received_at_us, message_id, device_id, alert_id, kind, \
-     boot, sequence, category, zone, labels, carrier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+     boot, sequence, category, zone, labels, carrier, disposition, joins) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 /// Appends to `content`; the parameters are those of [`insert`].
 pub(super) const INSERT_CONTENT: &str =
     "INSERT INTO content (cursor, signed, site_lat_e7, site_lon_e7) VALUES (?1, ?2, ?3, ?4)";
 /// Reads behind cursor `?1`, at most `?2` rows, in the order that [`read`] expects.
 pub(super) const SELECT_AFTER: &str = "SELECT log.cursor, received_at_us, message_id, device_id, alert_id, kind, boot, \
-     sequence, category, zone, labels, carrier, signed, site_lat_e7, site_lon_e7 \
+     sequence, category, zone, labels, carrier, disposition, joins, signed, site_lat_e7, site_lon_e7 \
      FROM log LEFT JOIN content ON content.cursor = log.cursor WHERE log.cursor > ?1 ORDER BY log.cursor LIMIT ?2";
 
 /// Zone names kept, so that a record costs no allocation for its zone. More zones only cost that.
@@ -64,6 +65,8 @@ pub(super) fn insert(
         record.zone.as_str(),
         record.labels.bits(),
         record.carrier as u8,
+        record.disposition as u8,
+        record.joins.as_ref().map(|alert| alert.as_bytes().as_slice()),
     ])?;
     let site = record.site.as_ref();
     content.execute(params![
@@ -107,9 +110,9 @@ pub(super) fn read(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Rec
         None if kind == Kind::Raise => Some(message_id.alert()),
         None => None,
     };
-    let signed = row.get_ref(12)?.as_blob().map_err(|_| foreign(12))?;
+    let signed = row.get_ref(14)?.as_blob().map_err(|_| foreign(14))?;
     if signed.is_empty() || signed.len() > SIGNED_LEN_MAX {
-        return Err(foreign(12));
+        return Err(foreign(14));
     }
     Ok(Record {
         cursor: Cursor(unsigned(row, 0)?),
@@ -123,20 +126,22 @@ pub(super) fn read(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Rec
         zone: zones.get(row.get_ref(9)?.as_str().map_err(|_| foreign(9))?),
         labels: Labels::from_bits(row.get(10)?),
         carrier: known(11, Carrier::from_stored(unsigned(row, 11)?))?,
+        disposition: known(12, Disposition::from_stored(unsigned(row, 12)?))?,
+        joins: row.get::<_, Option<[u8; 16]>>(13)?.map(AlertId),
         site: site(row)?,
         signed: Bytes::copy_from_slice(signed),
     })
 }
 
 fn site(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
-    let lat: Option<i64> = row.get(13)?;
-    let lon: Option<i64> = row.get(14)?;
+    let lat: Option<i64> = row.get(15)?;
+    let lon: Option<i64> = row.get(16)?;
     match (lat, lon) {
         (None, None) => Ok(None),
         (Some(lat), Some(lon)) => {
-            known(13, Position::new(lat, lon)).map(|site| Some(site.by(Method::FixedSite)))
+            known(15, Position::new(lat, lon)).map(|site| Some(site.by(Method::FixedSite)))
         }
-        _ => Err(foreign(13)),
+        _ => Err(foreign(15)),
     }
 }
 

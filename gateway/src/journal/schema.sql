@@ -3,7 +3,8 @@
 --
 -- Append-only. `log` and `content` have one row each per record, under the same cursor; cursors count from 1 without
 -- gaps. There is no other index: appending must stay cheap, and look-ups are what search.db is for.
--- To read it, use the view `records`; the numbers behind the names are in `kinds`, `categories`, `carriers`, `labels`.
+-- To read it, use the view `records`; the numbers behind the names are in `kinds`, `categories`, `carriers`, `labels`,
+-- `dispositions`.
 
 -- What is known about a record without its place.
 CREATE TABLE log (
@@ -19,7 +20,9 @@ CREATE TABLE log (
   category       INTEGER NOT NULL,     -- categories.category
   zone           TEXT    NOT NULL,     -- id of the zone that it is routed to
   labels         INTEGER NOT NULL,     -- sum of labels.bit
-  carrier        INTEGER NOT NULL      -- carriers.carrier
+  carrier        INTEGER NOT NULL,     -- carriers.carrier
+  disposition    INTEGER NOT NULL,     -- dispositions.disposition
+  joins          BLOB                  -- 16 bytes; the open alert that a raise joined
 ) STRICT;
 
 -- Where, and what was said: all that is personal, apart from the rest so that it can be erased alone. Deleted content
@@ -36,6 +39,7 @@ CREATE TABLE kinds      (kind     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRIC
 CREATE TABLE categories (category INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE carriers   (carrier  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE labels     (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE dispositions (disposition INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
 -- Every record, for people.
 CREATE VIEW records AS
@@ -56,6 +60,8 @@ SELECT
   log.zone,
   (SELECT group_concat(name, ' ') FROM (SELECT name FROM labels WHERE log.labels & bit ORDER BY bit)) AS labels,
   coalesce(carriers.name, log.carrier)                                AS carrier,
+  coalesce(dispositions.name, log.disposition)                        AS disposition,
+  lower(hex(log.joins))                                               AS joins,
   content.site_lat_e7 / 1e7                                           AS site_lat,
   content.site_lon_e7 / 1e7                                           AS site_lon,
   content.signed
@@ -63,4 +69,5 @@ FROM log
 LEFT JOIN content    ON content.cursor = log.cursor
 LEFT JOIN kinds      ON kinds.kind = log.kind
 LEFT JOIN categories ON categories.category = log.category
-LEFT JOIN carriers   ON carriers.carrier = log.carrier;
+LEFT JOIN carriers   ON carriers.carrier = log.carrier
+LEFT JOIN dispositions ON dispositions.disposition = log.disposition;

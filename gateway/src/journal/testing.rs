@@ -21,6 +21,8 @@ pub(crate) fn record(cursor: u64) -> Record {
         zone: ZoneId::new(if cursor.is_multiple_of(2) { "klojen" } else { "sukun" }),
         labels: Labels::NONE.with(Label::Silent).with(Label::NoPosition),
         carrier: Carrier::Quic,
+        disposition: pipeline::Disposition::Paged,
+        joins: None,
         site: Position::new(-79_666_200, 1_126_326_000).map(|site| site.by(Method::FixedSite)),
         signed: Bytes::from(vec![u8::try_from(cursor % 251).unwrap_or(0); 200]),
     }

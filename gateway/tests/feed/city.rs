@@ -340,6 +340,8 @@ fn record(cursor: u64, zone: &str) -> Record {
         zone: ZoneId::new(zone),
         labels: Labels::NONE,
         carrier: Carrier::Quic,
+        disposition: pipeline::Disposition::Paged,
+        joins: None,
         site: None,
         signed: protocol::assemble(Algorithm::EdDsa, &device, &message, &[0; 64]).into(),
     }

@@ -25,7 +25,7 @@ use self::memory::{Memory, Remembered};
 use self::parked::{Parked, Question};
 use self::receipts::{Receipts, Waiting};
 use self::sent::{Order, Sent};
-use crate::{Cursor, DeviceIndex, Record, Time, ZoneId, Zones};
+use crate::{Cursor, DeviceIndex, Disposition, Record, Time, ZoneId, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -200,6 +200,8 @@ impl Desk {
             zone,
             labels,
             carrier: arrival.carrier,
+            disposition: Disposition::of(arrival.kind),
+            joins: None,
             site: arrival.site.filter(|_| arrival.position.is_none()),
             signed: arrival.signed.clone(),
         }));
@@ -288,6 +290,13 @@ impl Arrival {
             Kind::Update | Kind::Cancel => self.alert,
             Kind::Heartbeat => None,
         }
+    }
+}
+
+impl Disposition {
+    /// What becomes of a message while no rule says otherwise.
+    fn of(kind: Kind) -> Self {
+        if kind == Kind::Raise { Self::Paged } else { Self::Follows }
     }
 }
 

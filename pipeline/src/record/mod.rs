@@ -1,7 +1,9 @@
-//! A line of the journal: one accepted message and what was decided about it.
+//! A line of the journal: one accepted message and what was decided about it, or a decision of its own.
 //!
-//! The desk makes records, the journal keeps them, feeds and the index read them. The signed bytes are the truth that
+//! The desk makes them, the journal keeps them, feeds and the index read them. The signed bytes are the truth that
 //! a record is derived from; they travel as one shared buffer and are never copied or re-encoded.
+
+mod decision;
 
 use core::fmt;
 
@@ -9,6 +11,12 @@ use bytes::Bytes;
 use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position};
 
 use crate::{Time, ZoneId};
+
+use decision::stored;
+pub use decision::{
+    ACTOR_LEN_MAX, Act, Actor, Decision, EVIDENCE_MAX, Entry, Notice, REASON_LEN_MAX, Rule,
+    STRIKES_MAX, Standing, Strike, Verdict,
+};
 
 /// A place in the journal. The first record is at 1; a record's cursor is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -52,7 +60,32 @@ impl Carrier {
     }
 }
 
-/// One line of the journal. Its debug text holds no place: neither the site nor the signed bytes.
+/// Whether a message is put before the people who answer, and as what. The numbers are the journal's and are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Disposition {
+    /// It belongs to an alert that is, or to none: an update, a cancel, a heartbeat.
+    #[default]
+    Follows = 0,
+    /// A first press: everybody entitled is paged.
+    Paged = 1,
+    /// A raise within the window of an open press: shown on that alert, not paged anew.
+    Joined = 2,
+    /// A raise of a blocked device: journaled, shown to operators, not paged.
+    Held = 3,
+    /// A raise that is part of a surge which a notice speaks of: shown, not paged one by one.
+    Noticed = 4,
+}
+
+stored!(Disposition {
+    Follows = "follows",
+    Paged = "paged",
+    Joined = "joined",
+    Held = "held",
+    Noticed = "noticed",
+});
+
+/// A message's line of the journal. Its debug text holds no place: neither the site nor the signed bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its place.
@@ -77,6 +110,10 @@ pub struct Record {
     pub labels: Labels,
     /// How it came.
     pub carrier: Carrier,
+    /// Whether people are paged for it.
+    pub disposition: Disposition,
+    /// The open alert that a raise joined.
+    pub joins: Option<AlertId>,
     /// The place that the device was enrolled with, where the message itself has none.
     pub site: Option<Position>,
     /// The signed message as received.
@@ -115,6 +152,8 @@ mod tests {
             zone: ZoneId::new("polsek-secret"),
             labels: Labels::NONE,
             carrier: Carrier::Quic,
+            disposition: Disposition::Follows,
+            joins: None,
             site: None,
             signed: Bytes::from_static(b"-7.9666"),
         };
