@@ -3,30 +3,32 @@
 //! It decides nothing. It reads the lane only while the desk wants more, so that whatever is behind (the disk, the
 //! index) slows the senders and loses nothing; it never waits for the journal, a look-up or a sender.
 
-use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use pipeline::{Cursor, Desk, Found, Input, Output, Record, Ticket, Zones};
-use protocol::{MessageId, Receipt};
+use pipeline::{Arrival, Cursor, Desk, Found, Input, Output, Record, Zones};
+use protocol::MessageId;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::clock;
-use crate::intake::Submission;
+use crate::intake::{BATCH_MAX, Receipts, shard_of};
 use crate::journal::WriterHandle;
 use crate::search::Lookup;
 
-/// Submissions taken from the lane at once: a few hundred microseconds of work.
-const TAKEN_MAX: usize = 256;
+/// Batches taken from the lane at once: a few hundred microseconds of work.
+const BATCHES_MAX: usize = 16;
 
 /// What the desk's thread is made of.
 pub struct DeskParts {
     /// The desk, told of the past.
     pub desk: Desk,
-    /// What the shards submit.
-    pub lane: mpsc::Receiver<Submission>,
+    /// What the shards have proven.
+    pub lane: mpsc::Receiver<Vec<Arrival>>,
+    /// Where each shard waits for its receipts. There are never more under way than the desk has in hand.
+    pub receipts: Vec<mpsc::UnboundedSender<Receipts>>,
     /// Where records go.
     pub writer: WriterHandle,
     /// How far the index is.
@@ -51,7 +53,7 @@ pub struct DeskHandle {
 /// If the system grants no thread or no runtime.
 pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
     let runtime = runtime::Builder::new_current_thread().build()?;
-    let lookups_max = parts.in_hand_max + TAKEN_MAX;
+    let lookups_max = parts.in_hand_max + BATCHES_MAX * BATCH_MAX;
     let (ask, asked) = mpsc::channel(lookups_max);
     let (answer, answers) = mpsc::channel(lookups_max);
     let lookup = parts.lookup;
@@ -62,8 +64,11 @@ pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
         desk: parts.desk,
         writer: parts.writer,
         ask,
-        waiting: HashMap::new(),
-        tickets: 0,
+        shards: parts
+            .receipts
+            .into_iter()
+            .map(|receipts| Shard { receipts, ready: vec![] })
+            .collect(),
         appended: vec![],
     };
     let events = Events {
@@ -89,7 +94,7 @@ impl DeskHandle {
 
 /// Everything that the desk is told about.
 struct Events {
-    lane: mpsc::Receiver<Submission>,
+    lane: mpsc::Receiver<Vec<Arrival>>,
     synced: watch::Receiver<Cursor>,
     indexed: watch::Receiver<Cursor>,
     answers: mpsc::Receiver<(MessageId, Option<Found>)>,
@@ -100,14 +105,20 @@ struct Driver {
     desk: Desk,
     writer: WriterHandle,
     ask: mpsc::Sender<MessageId>,
-    waiting: HashMap<Ticket, oneshot::Sender<Receipt>>,
-    tickets: u64,
+    shards: Vec<Shard>,
     appended: Vec<Record>,
+}
+
+/// A shard as the desk sees it.
+struct Shard {
+    receipts: mpsc::UnboundedSender<Receipts>,
+    /// Receipts of this turn.
+    ready: Receipts,
 }
 
 impl Driver {
     async fn run(mut self, mut events: Events) -> WriterHandle {
-        let mut taken = Vec::with_capacity(TAKEN_MAX);
+        let mut taken = Vec::with_capacity(BATCHES_MAX);
         let mut open = true;
         while open || self.desk.in_hand() > 0 {
             tokio::select! {
@@ -129,25 +140,27 @@ impl Driver {
                     let zones = Arc::clone(&events.zones.borrow_and_update());
                     self.handle(Input::Rezoned(zones));
                 }
-                count = events.lane.recv_many(&mut taken, TAKEN_MAX), if open && self.desk.wants_more() => {
+                count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;
-                    for submission in taken.drain(..) {
-                        self.submit(submission);
+                    for arrival in taken.drain(..).flatten() {
+                        self.handle(Input::Arrived(arrival));
                     }
                 }
             }
-            if !self.appended.is_empty() {
-                self.writer.append_all(&mut self.appended);
-            }
+            self.deliver();
         }
         self.writer
     }
 
-    fn submit(&mut self, Submission { mut arrival, reply }: Submission) {
-        self.tickets += 1;
-        arrival.ticket = Ticket(self.tickets);
-        self.waiting.insert(arrival.ticket, reply);
-        self.handle(Input::Arrived(arrival));
+    /// Passes on what this turn came to: one wake-up for the journal and one for each shard, however much it is.
+    fn deliver(&mut self) {
+        if !self.appended.is_empty() {
+            self.writer.append_all(&mut self.appended);
+        }
+        for shard in self.shards.iter_mut().filter(|shard| !shard.ready.is_empty()) {
+            // A shard that has ended waits for nothing.
+            shard.receipts.send(mem::take(&mut shard.ready)).ok();
+        }
     }
 
     fn handle(&mut self, input: Input) {
@@ -156,8 +169,9 @@ impl Driver {
             match output {
                 Output::Append(record) => self.appended.push(record),
                 Output::Reply(ticket, receipt) => {
-                    // A sender that is gone does not wait.
-                    self.waiting.remove(&ticket).map(|reply| reply.send(receipt).ok());
+                    let shard = self.shards.get_mut(shard_of(ticket));
+                    debug_assert!(shard.is_some(), "tickets are given by shards");
+                    shard.into_iter().for_each(|shard| shard.ready.push((ticket, receipt)));
                 }
                 Output::LookUp(id) => {
                     let asked = self.ask.try_send(id);

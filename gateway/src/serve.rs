@@ -219,10 +219,13 @@ impl Spine {
         recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)
             .inspect_err(|error| discard_if_damaged(error, &search_path))?;
         let failure = writer.failure();
-        let (lane, submissions) = mpsc::channel(config.desk.lane_len);
+        // A batch that is not full takes the place of one that is, so the lane never holds more than it may.
+        let (lane, arrivals) = mpsc::channel(config.desk.lane_len.div_ceil(intake::BATCH_MAX));
+        let (answers, receipts) = mpsc::unbounded_channel();
         let desk = desk::spawn(DeskParts {
             desk,
-            lane: submissions,
+            lane: arrivals,
+            receipts: vec![answers],
             writer,
             indexed: indexer.indexed(),
             lookup,
@@ -236,7 +239,9 @@ impl Spine {
             socket,
             server,
             registry: Arc::clone(registry),
+            queue_len: config.desk.lane_len,
             lane,
+            receipts,
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;

@@ -1,46 +1,61 @@
-//! One message on one stream: read, verified, submitted, answered.
+//! One message on one stream: read, understood, queued for its check, answered.
 //!
-//! Cheap tests come first: length, shape, whether the device exists, whether it uses this algorithm; the signature is
-//! last. A message that proves nothing leaves nothing behind but its receipt and a count.
+//! Cheap tests come first: length, shape, whether the device exists, whether it uses this algorithm. What passes them
+//! waits in the shard's queue for its signature to be checked ([`super::checker`]). A message that proves nothing leaves
+//! nothing behind but its receipt and a count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use pipeline::{Arrival, Carrier, Ticket};
-use protocol::{Envelope, Message, Realm, Reason, Receipt, SIGNED_LEN_MAX, Status};
+use protocol::{Reason, Receipt, SIGNED_LEN_MAX, Status};
 use quinn::{ReadError, RecvStream, SendStream, VarInt};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::verify::verifies;
+use super::checker::{Check, Claims};
 use crate::clock;
 use crate::config::AlertConfig;
-use crate::registry::Registry;
-use crate::telemetry::{Abandoned, Intake, Unproven};
-
-/// A verified message on its way to the desk, and where its receipt is waited for.
-#[derive(Debug)]
-pub struct Submission {
-    /// The message. Its ticket is given by the desk's driver.
-    pub arrival: Arrival,
-    /// Where the receipt goes.
-    pub reply: oneshot::Sender<Receipt>,
-}
+use crate::telemetry::{Abandoned, Intake};
 
 /// Where messages are handed in: what every exchange of a shard shares.
 pub(super) struct Gate {
-    pub(super) realm: Realm,
     pub(super) config: AlertConfig,
-    pub(super) registry: Arc<Registry>,
-    pub(super) lane: mpsc::Sender<Submission>,
-    pub(super) stopping: watch::Receiver<bool>,
-    pub(super) telemetry: Intake,
-    /// Exchanges whose message was read and whose receipt, or refusal, is not acknowledged.
-    pub(super) under_way: watch::Sender<usize>,
+    pub(super) claims: Claims,
+    pub(super) telemetry: Arc<Intake>,
+    pub(super) under_way: UnderWay,
     /// Handshakes under way.
     pub(super) handshakes: AtomicUsize,
+}
+
+/// Exchanges whose message was read and whose receipt, or refusal, is not acknowledged.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    exchanges: AtomicUsize,
+    none_left: Notify,
+}
+
+impl UnderWay {
+    fn begin(&self) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        if self.exchanges.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.none_left.notify_waiters();
+        }
+    }
+
+    /// Waits until nothing is under way: every receipt that was made, refusals too, was acknowledged by its sender.
+    pub(super) async fn ended(&self) {
+        loop {
+            let none_left = self.none_left.notified();
+            if self.exchanges.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            none_left.await;
+        }
+    }
 }
 
 impl Gate {
@@ -49,7 +64,7 @@ impl Gate {
         self.telemetry.messages.increment(1);
         self.telemetry.in_flight.increment(1.0);
         let read = self.read(&mut receive).await;
-        self.under_way.send_modify(|under_way| *under_way += 1);
+        self.under_way.begin();
         let proven = match read {
             Ok(signed) => self.answer(send, signed).await,
             Err(Some(reason)) => {
@@ -61,7 +76,7 @@ impl Gate {
                 false
             }
         };
-        self.under_way.send_modify(|under_way| *under_way -= 1);
+        self.under_way.end();
         proven
     }
 
@@ -79,78 +94,25 @@ impl Gate {
         }
     }
 
+    /// Has the message checked and decided, and answers its sender.
     async fn answer(&self, send: SendStream, signed: Bytes) -> bool {
         let started = clock::monotonic();
-        let arrival = match self.check(signed) {
-            Ok(arrival) => arrival,
-            Err(reason) => {
-                self.refuse(send, reason).await;
-                return false;
-            }
-        };
-        if *self.stopping.borrow() {
-            self.refuse(send, Reason::Stopping).await;
-            return true;
-        }
-        self.submit(send, arrival, started).await;
-        true
-    }
-
-    async fn submit(&self, send: SendStream, arrival: Arrival, started: Instant) {
-        let (reply, receipt) = oneshot::channel();
-        let submitted = self.lane.send(Submission { arrival, reply }).await;
-        match (submitted, receipt.await) {
-            (Ok(()), Ok(receipt)) => {
+        match self.claims.check(signed).await {
+            Check::Receipt(receipt) => {
                 self.telemetry.receipt_seconds.record(started.elapsed());
+                let proven = receipt.reason != Some(Reason::Unproven);
                 self.reply(send, &receipt).await;
+                proven
             }
-            _ => self.abandon(Abandoned::Unanswered),
+            Check::Unread(reason) => {
+                self.refuse(send, reason).await;
+                false
+            }
+            Check::Unanswered => {
+                self.abandon(Abandoned::Unanswered);
+                false
+            }
         }
-    }
-
-    /// Waits until nothing is under way: every receipt that was made, refusals too, was acknowledged by its sender.
-    pub(super) async fn idle(&self) {
-        let mut under_way = self.under_way.subscribe();
-        // The sender lives as long as this gate.
-        under_way.wait_for(|under_way| *under_way == 0).await.ok();
-    }
-
-    /// A verified arrival, or why it is refused.
-    fn check(&self, signed: Bytes) -> Result<Arrival, Reason> {
-        let received_at = clock::now();
-        let envelope = Envelope::parse(&signed).map_err(|error| error.reason())?;
-        let (message, labels) =
-            Message::decode(envelope.message).map_err(|error| error.reason())?;
-        self.telemetry.read(message.kind);
-        let Some(device) = self.registry.get(&envelope.device) else {
-            return Err(self.unproven(Unproven::UnknownDevice));
-        };
-        if device.algorithm() != envelope.algorithm {
-            return Err(self.unproven(Unproven::WrongAlgorithm));
-        }
-        let covered = envelope.to_be_signed(&self.realm);
-        if !verifies(&device.key, &covered, envelope.signature) {
-            return Err(self.unproven(Unproven::BadSignature));
-        }
-        if device.revoked {
-            return Err(Reason::Revoked);
-        }
-        Ok(Arrival {
-            ticket: Ticket(0),
-            received_at,
-            carrier: Carrier::Quic,
-            device: envelope.device,
-            device_index: device.index,
-            message_id: envelope.message_id(&self.realm),
-            kind: message.kind,
-            counters: message.counters,
-            alert: message.alert,
-            category: message.category,
-            position: message.position,
-            site: device.site,
-            labels,
-            signed: signed.clone(),
-        })
     }
 
     fn abandon(&self, cause: Abandoned) {
@@ -160,11 +122,6 @@ impl Gate {
 
     pub(super) fn handshakes(&self) -> usize {
         self.handshakes.load(Ordering::Relaxed)
-    }
-
-    fn unproven(&self, cause: Unproven) -> Reason {
-        self.telemetry.unproven(cause);
-        Reason::Unproven
     }
 
     async fn refuse(&self, send: SendStream, reason: Reason) {

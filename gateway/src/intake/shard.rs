@@ -10,14 +10,16 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use pipeline::Arrival;
 use protocol::Realm;
 use quinn::{Endpoint, TokioRuntime, VarInt};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::checker::{Checker, Claims, Receipts, Tickets, Waiting};
 use super::connection;
-use super::exchange::{Gate, Submission};
+use super::exchange::{Gate, UnderWay};
 use super::transport::endpoint_config;
 use crate::config::AlertConfig;
 use crate::registry::Registry;
@@ -35,8 +37,12 @@ pub struct ShardParts {
     pub server: quinn::ServerConfig,
     /// The devices that it believes.
     pub registry: Arc<Registry>,
+    /// Messages that may wait for their check.
+    pub queue_len: usize,
     /// The way to the desk.
-    pub lane: mpsc::Sender<Submission>,
+    pub lane: mpsc::Sender<Vec<Arrival>>,
+    /// The way back.
+    pub receipts: mpsc::UnboundedReceiver<Receipts>,
     /// Turns true when nothing more is to be taken.
     pub stopping: watch::Receiver<bool>,
     /// How long what is under way may take once it has.
@@ -86,16 +92,7 @@ impl Shard {
 async fn run(parts: ShardParts, endpoint: Endpoint) {
     let mut stopping = parts.stopping.clone();
     let (drain_timeout, config) = (parts.drain_timeout, parts.config.clone());
-    let gate = Arc::new(Gate {
-        realm: parts.realm,
-        config: parts.config,
-        registry: parts.registry,
-        lane: parts.lane,
-        stopping: parts.stopping,
-        telemetry: Intake::of(pipeline::Carrier::Quic),
-        under_way: watch::Sender::new(0),
-        handshakes: AtomicUsize::new(0),
-    });
+    let gate = open_gate(parts);
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
@@ -124,10 +121,40 @@ async fn run(parts: ShardParts, endpoint: Endpoint) {
     drain(gate, &endpoint, drain_timeout).await;
 }
 
+/// Starts what stands between the sockets and the desk.
+fn open_gate(parts: ShardParts) -> Arc<Gate> {
+    let telemetry = Arc::new(Intake::of(pipeline::Carrier::Quic));
+    let (queue, claims) = mpsc::channel(parts.queue_len);
+    let waiting = Arc::new(Waiting::default());
+    let checker = Checker {
+        realm: parts.realm,
+        telemetry: Arc::clone(&telemetry),
+        queue: claims,
+        waiting: Arc::clone(&waiting),
+        tickets: Tickets::of_shard(0),
+        desk: parts.lane,
+        stopping: parts.stopping,
+    };
+    tokio::spawn(checker.run());
+    tokio::spawn(async move { waiting.answer(parts.receipts).await });
+    Arc::new(Gate {
+        config: parts.config,
+        claims: Claims {
+            realm: parts.realm,
+            registry: parts.registry,
+            telemetry: Arc::clone(&telemetry),
+            queue,
+        },
+        telemetry,
+        under_way: UnderWay::default(),
+        handshakes: AtomicUsize::new(0),
+    })
+}
+
 /// Takes no new connection, lets every exchange end, closes.
 async fn drain(gate: Arc<Gate>, endpoint: &Endpoint, drain_timeout: Duration) {
     endpoint.set_server_config(None);
-    if timeout(drain_timeout, gate.idle()).await.is_err() {
+    if timeout(drain_timeout, gate.under_way.ended()).await.is_err() {
         tracing::warn!("exchanges were still under way when the drain timeout ended");
     }
     endpoint.close(VarInt::from_u32(0), b"stopping");
