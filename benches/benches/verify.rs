@@ -35,6 +35,13 @@ fn eddsa(criterion: &mut Criterion) {
             });
         },
     );
+    group.bench_function("strict by bytes, key from 32 bytes: what the intake does", |bencher| {
+        bencher.iter(|| {
+            let key = VerifyingKey::from_bytes(black_box(&compressed)).unwrap();
+            assert!(!key.is_weak());
+            key.verify(black_box(&covered), &signature).unwrap();
+        });
+    });
     group.bench_function("strict, key kept decompressed", |bencher| {
         bencher.iter(|| point.verify_strict(black_box(&covered), &signature).unwrap());
     });
