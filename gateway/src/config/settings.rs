@@ -120,6 +120,8 @@ settings! {
     pub JournalConfig in "journal" {
         /// Records in one commit.
         commit_records_max: usize as Count<usize>, 512, Between(1, 65_536);
+        /// How long records gather for a commit under load.
+        commit_wait: Duration as Span, MS, Between(Duration::ZERO, 100 * MS);
     }
 
     /// The index behind the log.

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pipeline::{Carrier, Cursor, Disposition, Record};
 use protocol::{Category, Kind, Label};
@@ -42,7 +43,7 @@ pub struct Journal {
     connection: Connection,
     path: PathBuf,
     last: Cursor,
-    commit_records_max: usize,
+    config: JournalConfig,
     /// Bytes of records since the last checkpoint.
     bytes_since_checkpoint: usize,
     /// Held for as long as this process may write; the system lets go of it when the process ends, however it ends.
@@ -71,7 +72,7 @@ impl Journal {
             connection,
             path: path.to_owned(),
             last,
-            commit_records_max: config.commit_records_max.max(1),
+            config: config.clone(),
             bytes_since_checkpoint: 0,
             _lock: lock,
         };
@@ -88,7 +89,13 @@ impl Journal {
     /// The most records that one commit takes.
     #[must_use]
     pub fn commit_records_max(&self) -> usize {
-        self.commit_records_max
+        self.config.commit_records_max.max(1)
+    }
+
+    /// How long records may gather for a commit while there is load.
+    #[must_use]
+    pub fn commit_wait(&self) -> Duration {
+        self.config.commit_wait
     }
 
     /// Appends `records` in one commit. They are on disk when this returns.
@@ -283,7 +290,8 @@ mod tests {
     use crate::journal::Reader;
     use crate::journal::testing::{record, records, update};
 
-    const CONFIG: JournalConfig = JournalConfig { commit_records_max: 512 };
+    const CONFIG: JournalConfig =
+        JournalConfig { commit_records_max: 512, commit_wait: Duration::ZERO };
 
     fn folder() -> (TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,10 @@
 //! The one thread that writes: takes whatever queued while the last commit was being synced, and commits it.
 //!
-//! It never waits for a batch to fill: under load batches fill by themselves, because a sync takes longer than an
-//! arrival, and an alert that comes alone is on its way to the disk at once. Records are handed over under a lock that
-//! is held for the length of a push. The queue is bounded by its caller, who knows what is not synced yet.
+//! An alert that comes alone is on its way to the disk at once. Under load batches fill by themselves, because a sync
+//! takes longer than an arrival; but a commit burns as much of a core as two signature checks, whatever its size, so
+//! after a commit of several records the next one lets records gather for a moment (`commit_wait`). Records are handed
+//! over under a lock that is held for the length of a push. The queue is bounded by its caller, who knows what is not
+//! synced yet.
 //!
 //! After an error the thread has ended: nothing is retried, `synced` never moves again, and `failure` says why.
 
@@ -17,6 +19,11 @@ use tokio::sync::watch;
 
 use super::{Journal, JournalError};
 use crate::clock;
+
+/// A commit of as many records shows load: the next one waits for this many, or for `commit_wait`.
+const GATHERED: usize = 8;
+/// Records for which nobody waits longer.
+const GATHERED_MAX: usize = 64;
 
 /// Starts the thread that writes.
 #[derive(Debug)]
@@ -46,8 +53,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Inbox {
     records: Vec<Record>,
-    /// The writer waits, so a push must wake it. Spares a system call wherever it does not.
-    waiting: bool,
+    /// The writer waits for so many records: the push that makes them up wakes it. Spares a system call for all others.
+    wanted: Option<usize>,
     /// Nothing more will be appended.
     closed: bool,
     /// The writer has ended: what is appended is dropped, and nobody will be told that it was received.
@@ -59,28 +66,39 @@ impl Queue {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the inbox and wakes the writer if it waits.
+    /// Changes the inbox and wakes the writer if that is what it waits for.
     fn change(&self, change: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.lock();
         change(&mut inbox);
-        let waiting = mem::take(&mut inbox.waiting);
+        let enough =
+            inbox.wanted.is_some_and(|wanted| inbox.closed || inbox.records.len() >= wanted);
+        if enough {
+            inbox.wanted = None;
+        }
         drop(inbox);
-        if waiting {
+        if enough {
             self.filled.notify_one();
         }
     }
 
-    /// Everything that is queued, waiting for some; nothing once the queue is closed and empty.
-    fn take(&self) -> Option<Vec<Record>> {
+    /// Everything that is queued, waiting for some; nothing once the queue is closed and empty. Once there is some, more
+    /// may gather for `patience`.
+    fn take(&self, patience: Duration) -> Option<Vec<Record>> {
         let mut inbox = self.lock();
         while inbox.records.is_empty() {
             if inbox.closed {
                 return None;
             }
-            inbox.waiting = true;
+            inbox.wanted = Some(1);
             inbox = self.filled.wait(inbox).unwrap_or_else(PoisonError::into_inner);
         }
-        inbox.waiting = false;
+        if !patience.is_zero() && inbox.records.len() < GATHERED_MAX && !inbox.closed {
+            inbox.wanted = Some(GATHERED_MAX);
+            let waited =
+                self.filled.wait_timeout_while(inbox, patience, |inbox| inbox.wanted.is_some());
+            inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        inbox.wanted = None;
         Some(mem::take(&mut inbox.records))
     }
 
@@ -124,7 +142,10 @@ impl Writer {
 
     fn write(&mut self, sink: &mut impl FnMut(Vec<Record>)) -> Result<(), JournalError> {
         let events = Events::new();
-        while let Some(mut records) = self.queue.take() {
+        let mut patience = Duration::ZERO;
+        while let Some(mut records) = self.queue.take(patience) {
+            let busy = records.len() >= GATHERED;
+            patience = if busy { self.journal.commit_wait() } else { Duration::ZERO };
             while !records.is_empty() {
                 let rest = records.split_off(records.len().min(self.journal.commit_records_max()));
                 let started = clock::monotonic();
@@ -244,7 +265,8 @@ mod tests {
     use crate::journal::testing::{record, records};
 
     fn open(path: &Path, commit_records_max: usize) -> Journal {
-        Journal::open(path, &JournalConfig { commit_records_max }).unwrap()
+        Journal::open(path, &JournalConfig { commit_records_max, ..JournalConfig::default() })
+            .unwrap()
     }
 
     #[test]
