@@ -53,6 +53,19 @@ enum Part {
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SEED: &str = "20260101";
 
+/// What an alert over a warm connection costs beside QUIC: package, bench, and the whole name in it.
+const STAGES: [(&str, &str, &str); 5] = [
+    ("benches", "wire", "read/envelope and message (bound: a twentieth of a signature check)"),
+    (
+        "benches",
+        "verify",
+        "verify Ed25519/strict by bytes, key from 32 bytes: what the intake does",
+    ),
+    ("benches", "desk", "desk/presses, 64 to a sync (bound: 500k/s)"),
+    ("gateway", "log", "log, 64 records a commit/journal"),
+    ("gateway", "feed", "feed/encode an event"),
+];
+
 /// Measures, prints the table, and writes it if asked.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
@@ -106,7 +119,7 @@ impl Bench<'_> {
     /// Throughput with a new connection per alert, as a share of a bare echo with the same settings.
     fn cold(&self, algorithm: &str, scenario: &str, share: f64) -> Result<Vec<Row>> {
         let ground = self.ground(scenario)?;
-        let found = self.saturate(&ground, scenario, &["--mode", "cold"], true)?;
+        let found = self.saturate(&ground, scenario, &["--mode", "cold"], false)?;
         let measured = number(&found, "/found/receipts_per_s")?;
         let bound = number(&found, "/bare/receipts_per_s")?;
         ground.close()?;
@@ -116,10 +129,12 @@ impl Bench<'_> {
         ])
     }
 
-    /// Throughput over warm relays, with the feed read to its end.
+    /// Throughput over warm relays, with the feed read to its end, beside what its stages come to one by one.
     fn warm(&self) -> Result<Vec<Row>> {
+        let stages = stages()?;
         let ground = self.ground("warm-relays")?;
-        let found = self.saturate(&ground, "warm-relays", &["--mode", "warm"], false)?;
+        let found = self.saturate(&ground, "warm-relays", &["--mode", "warm"], true)?;
+        let sum = stages + number(&found, "/bare/server_cpu_us")?;
         let receipts = number(&found, "/found/receipts_per_s")?;
         let events = number(&found, "/found/events_per_s")?;
         let cpu = number(&found, "/found/server_cpu_us")?;
@@ -128,6 +143,11 @@ impl Bench<'_> {
         Ok(vec![
             Row::new("64 warm relays, receipted", receipts, "alerts/s").at_least(18_000.0),
             Row::new("64 warm relays, fed", events, "alerts/s").at_least(18_000.0),
+            Row::new("64 warm relays, receipted", receipts, "alerts/s").beside(
+                "the sum of its stages",
+                1e6 / sum,
+                0.70,
+            ),
             Row::new("64 warm relays, gateway", cpu, "us of one core per alert"),
         ])
     }
@@ -180,13 +200,7 @@ impl Bench<'_> {
         self.programs.output("simulator", &[&arguments, more].concat()).map(drop)
     }
 
-    fn saturate(
-        &self,
-        ground: &Ground,
-        scenario: &str,
-        more: &[&str],
-        bounded: bool,
-    ) -> Result<Value> {
+    fn saturate(&self, ground: &Ground, scenario: &str, more: &[&str], fed: bool) -> Result<Value> {
         let Ground { gateway, echo, .. } = ground;
         let mut load = self.programs.command("loadtest");
         load.args(["saturate", "--scenario", scenario, "--seed", SEED]).args(more);
@@ -194,10 +208,9 @@ impl Bench<'_> {
         load.arg("--population").arg(&ground.population);
         load.args(["--gateway", &gateway.ready.alert_addr, "--ca", &gateway.ready.cert]);
         load.args(["--realm", &gateway.ready.realm, "--pid", &gateway.ready.pid.to_string()]);
-        if bounded {
-            load.args(["--bound-gateway", &echo.ready.alert_addr, "--bound-ca", &echo.ready.cert]);
-            load.args(["--bound-pid", &echo.ready.pid.to_string()]);
-        } else {
+        load.args(["--bound-gateway", &echo.ready.alert_addr, "--bound-ca", &echo.ready.cert]);
+        load.args(["--bound-pid", &echo.ready.pid.to_string()]);
+        if fed {
             load.args(["--operator", &gateway.ready.operator_addr, "--token", &ground.token]);
         }
         ground.measure("loadtest saturate", &mut load)
@@ -216,6 +229,19 @@ impl Ground {
     fn close(self) -> Result<()> {
         self.gateway.stop().map(drop)
     }
+}
+
+/// What the stages of an alert take one by one, in microseconds, without QUIC.
+fn stages() -> Result<f64> {
+    let mut sum = 0.0;
+    for (package, bench, name) in STAGES {
+        let mut alone = cargo();
+        alone.args(["bench", "-p", package, "--bench", bench, "--", "--noplot"]);
+        alone.args(["--warm-up-time", "1", "--measurement-time", "3", "--exact", name]);
+        process::run(name, &mut alone, LIMIT)?;
+        sum += criterion::microseconds(name)?;
+    }
+    Ok(sum)
 }
 
 fn number(found: &Value, pointer: &str) -> Result<f64> {

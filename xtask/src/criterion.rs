@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::stage::target_folder;
@@ -33,12 +33,31 @@ fn gather(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// How long one thing takes in the bench with this whole name, in microseconds.
+pub(crate) fn microseconds(full_id: &str) -> Result<f64> {
+    let mut found = Vec::new();
+    gather(&target_folder()?.join("criterion"), &mut found)?;
+    for folder in found {
+        let bench = read(&folder.join("benchmark.json"))?;
+        if bench.pointer("/full_id").and_then(Value::as_str) == Some(full_id) {
+            let measured = measured(&bench, &read(&folder.join("estimates.json"))?);
+            let (nanoseconds, elements) = measured.with_context(|| full_id.to_owned())?;
+            return Ok(nanoseconds / elements / 1e3);
+        }
+    }
+    bail!("there is no bench {full_id:?}")
+}
+
+/// Nanoseconds of one turn, and how many things it handles.
+fn measured(bench: &Value, estimates: &Value) -> Option<(f64, f64)> {
+    let nanoseconds = estimates.pointer("/mean/point_estimate").and_then(Value::as_f64)?;
+    Some((nanoseconds, bench.pointer("/throughput/Elements").and_then(Value::as_f64)?))
+}
+
 fn row(folder: &Path) -> Result<Option<Row>> {
     let bench = read(&folder.join("benchmark.json"))?;
     let estimates = read(&folder.join("estimates.json"))?;
-    let nanoseconds = estimates.pointer("/mean/point_estimate").and_then(Value::as_f64);
-    let elements = bench.pointer("/throughput/Elements").and_then(Value::as_f64);
-    let (Some(nanoseconds), Some(elements)) = (nanoseconds, elements) else { return Ok(None) };
+    let Some((nanoseconds, elements)) = measured(&bench, &estimates) else { return Ok(None) };
     let name = bench.pointer("/full_id").and_then(Value::as_str).unwrap_or("unnamed");
     let row = Row::new(name, elements / nanoseconds * 1e9, "1/s");
     Ok(Some(match limit(name) {
