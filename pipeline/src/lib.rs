@@ -5,11 +5,13 @@
 //! socket, file, thread or random source, so the gateway and the simulator drive the same code (promise 10).
 
 mod desk;
+mod lane;
 mod record;
 mod time;
 mod zones;
 
 pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
+pub use lane::{Grade, Hint, Lane};
 pub use record::{
     ACTOR_LEN_MAX, Act, Actor, Carrier, Cursor, Decision, DeviceIndex, Disposition, EVIDENCE_MAX,
     Entry, Notice, REASON_LEN_MAX, Record, Rule, STRIKES_MAX, Standing, Strike, Verdict,
