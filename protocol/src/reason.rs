@@ -26,13 +26,17 @@ pub enum Reason {
     ForeignAlert,
     /// The gateway is stopping; another copy will be taken elsewhere or later.
     Stopping,
+    /// The device sends more of this kind than it may; the press itself is never refused for it.
+    RateLimited,
+    /// The gateway has more to do than it can; the first press of an emergency is never refused for it.
+    Overloaded,
     /// A code that this version does not list.
     Unlisted(u64),
 }
 
 impl Reason {
     /// Every listed reason, in order of its code.
-    pub const LISTED: [Self; 10] = [
+    pub const LISTED: [Self; 12] = [
         Self::Malformed,
         Self::NonCanonical,
         Self::TooLarge,
@@ -43,6 +47,8 @@ impl Reason {
         Self::Stale,
         Self::ForeignAlert,
         Self::Stopping,
+        Self::RateLimited,
+        Self::Overloaded,
     ];
 
     /// The code that travels.
@@ -59,6 +65,8 @@ impl Reason {
             Self::Stale => 8,
             Self::ForeignAlert => 9,
             Self::Stopping => 10,
+            Self::RateLimited => 11,
+            Self::Overloaded => 12,
             Self::Unlisted(code) => code,
         }
     }
@@ -86,6 +94,8 @@ impl Reason {
             Self::Stale => "stale",
             Self::ForeignAlert => "foreign_alert",
             Self::Stopping => "stopping",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
             Self::Unlisted(_) => "unlisted",
         }
     }
@@ -108,6 +118,8 @@ impl Reason {
             Self::Stale => "the device has sent something newer since",
             Self::ForeignAlert => "this alert was raised by another device",
             Self::Stopping => "the gateway is stopping; try again",
+            Self::RateLimited => "the device sends too often; try again later",
+            Self::Overloaded => "the gateway has too much to do; try again later",
             Self::Unlisted(_) => "the gateway gave a reason that this version does not know",
         }
     }
@@ -126,7 +138,11 @@ impl Reason {
             | Self::Revoked
             | Self::Stale
             | Self::ForeignAlert => true,
-            Self::Unproven | Self::Stopping | Self::Unlisted(_) => false,
+            Self::Unproven
+            | Self::Stopping
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::Unlisted(_) => false,
         }
     }
 }
