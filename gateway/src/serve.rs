@@ -239,7 +239,7 @@ impl Spine {
             socket,
             server,
             registry: Arc::clone(registry),
-            queue_len: config.desk.lane_len,
+            lanes: config.lanes.clone(),
             lane,
             receipts,
             stopping: stopping_shard,

@@ -6,7 +6,7 @@
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use pipeline::Carrier;
+use pipeline::{Carrier, Lane};
 use protocol::{Kind, Reason, Status};
 
 /// Bucket bounds of stage latencies, in seconds: from a memory access to a lost sender.
@@ -52,6 +52,19 @@ impl Abandoned {
     const NAMES: [&'static str; 2] = ["unread", "unanswered"];
 }
 
+/// Why a message of a lane that may be refused was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneRefusal {
+    /// Its lane was full.
+    Full = 0,
+    /// It had waited too long.
+    Overdue = 1,
+}
+
+impl LaneRefusal {
+    const NAMES: [&'static str; 2] = ["full", "overdue"];
+}
+
 /// The counters of one carrier.
 #[derive(Clone)]
 pub struct Intake {
@@ -62,6 +75,8 @@ pub struct Intake {
     refused: [Counter; Reason::LISTED.len()],
     unproven: [Counter; 3],
     abandoned: [Counter; 2],
+    lane_waiting: [Gauge; Lane::ALL.len()],
+    lane_refused: [[Counter; 2]; Lane::ALL.len()],
     /// Messages between their first byte and their receipt.
     pub in_flight: Gauge,
     /// From the last byte read to the receipt handed to the transport.
@@ -100,6 +115,15 @@ impl Intake {
             abandoned: Abandoned::NAMES.map(|cause| {
                 counter!("gateway_abandoned_total", "carrier" => carrier, "cause" => cause)
             }),
+            lane_waiting: Lane::ALL.map(|lane| {
+                gauge!("gateway_lane_waiting", "carrier" => carrier, "lane" => lane.name())
+            }),
+            lane_refused: Lane::ALL.map(|lane| {
+                LaneRefusal::NAMES.map(|cause| {
+                    counter!("gateway_lane_refused_total",
+                        "carrier" => carrier, "lane" => lane.name(), "cause" => cause)
+                })
+            }),
             in_flight: gauge!("gateway_messages_in_flight", "carrier" => carrier),
             receipt_seconds: histogram!("gateway_receipt_seconds", "carrier" => carrier),
             connections: counter!("gateway_connections_total", "carrier" => carrier),
@@ -132,6 +156,19 @@ impl Intake {
     /// A proof failed, for this cause.
     pub fn unproven(&self, cause: Unproven) {
         self.unproven.get(cause as usize).unwrap_or(&Counter::noop()).increment(1);
+    }
+
+    /// So many messages wait in this lane.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    pub fn lane_waiting(&self, lane: Lane, messages: usize) {
+        self.lane_waiting.get(lane as usize).unwrap_or(&Gauge::noop()).set(messages as f64);
+    }
+
+    /// A message of this lane was refused because there was too much to do.
+    pub fn lane_refused(&self, lane: Lane, cause: LaneRefusal) {
+        let counter = self.lane_refused.get(lane as usize);
+        let counter = counter.and_then(|causes| causes.get(cause as usize));
+        counter.unwrap_or(&Counter::noop()).increment(1);
     }
 
     /// A message ended without a receipt.

@@ -23,7 +23,7 @@ pub use problem::{ConfigProblems, Place, Problem};
 use reader::Reader;
 use settings::General;
 pub use settings::{
-    AlertConfig, DeskLimits, FeedConfig, JournalConfig, OperatorConfig, RegistryConfig,
+    AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, RegistryConfig,
     SearchConfig, ZonesConfig,
 };
 pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
@@ -40,6 +40,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where and how devices are heard.
     pub alert: AlertConfig,
+    /// Messages that wait for their check, by urgency.
+    pub lanes: LaneConfig,
     /// Where operators and subscribers are served.
     pub operator: OperatorConfig,
     /// The areas that alerts are routed to.
@@ -97,6 +99,7 @@ impl Config {
             realm,
             data_dir,
             alert: AlertConfig::read(&mut reader),
+            lanes: LaneConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
             zones: ZonesConfig::read(&mut reader),
             desk: DeskLimits::read(&mut reader),
@@ -140,6 +143,7 @@ impl Config {
         [
             general.show(),
             self.alert.show(),
+            self.lanes.show(),
             self.operator.show(),
             self.zones.show(),
             self.desk.show(),
@@ -200,6 +204,7 @@ impl Default for Config {
             realm,
             data_dir,
             alert: AlertConfig::default(),
+            lanes: LaneConfig::default(),
             operator: OperatorConfig::default(),
             zones: ZonesConfig::default(),
             desk: DeskLimits::default(),

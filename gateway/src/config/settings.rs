@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pipeline::Lane;
 use protocol::Realm;
 
 use super::reader::Reader;
@@ -94,6 +95,28 @@ settings! {
         private_key: Option<PathBuf> as ReadableFile, None, Any;
     }
 
+    /// Messages of a shard that wait for their check, by urgency.
+    pub LaneConfig in "lanes" {
+        /// First presses of devices in good standing. Never refused: when they are so many, the shard stops reading.
+        first: usize as Count<usize>, 4_096, Between(1, 1_048_576);
+        /// First presses of devices on probation. Never refused either, and after the others.
+        first_on_probation: usize as Count<usize>, 2_048, Between(1, 1_048_576);
+        /// Raises that join an open press.
+        repeat: usize as Count<usize>, 1_024, Between(1, 1_048_576);
+        /// Updates and cancels.
+        update: usize as Count<usize>, 2_048, Between(1, 1_048_576);
+        /// Raises of blocked devices.
+        held: usize as Count<usize>, 256, Between(1, 1_048_576);
+        /// Heartbeats.
+        heartbeat: usize as Count<usize>, 256, Between(1, 1_048_576);
+        /// What may be refused is refused after it has waited so long.
+        wait_max: Duration as Span, SECOND, Between(MS, MINUTE);
+        /// What a refused sender is asked to wait, on average.
+        retry_after: Duration as Span, 2 * SECOND, Between(100 * MS, HOUR);
+        /// How long a refusal is kept back, so that whoever ignores it is slowed by its open streams.
+        hold: Duration as Span, 250 * MS, Between(Duration::ZERO, 10 * SECOND);
+    }
+
     /// Where operators and subscribers are served.
     pub OperatorConfig in "operator" {
         /// TCP address; port 0 lets the system choose.
@@ -109,7 +132,7 @@ settings! {
     /// The bounds of the desk.
     pub DeskLimits in "desk" {
         /// Verified messages that wait for the desk.
-        lane_len: usize as Count<usize>, 4_096, Between(1, 1_048_576);
+        lane_len: usize as Count<usize>, 1_024, Between(1, 1_048_576);
         /// Message ids in memory.
         remembered_max: usize as Count<usize>, 1_048_576, Between(1_024, 67_108_864);
         /// Records appended and not yet synced.
@@ -148,6 +171,21 @@ settings! {
     pub RegistryConfig in "registry" {
         /// How often changes by the command line are looked for.
         poll_interval: Duration as Span, Duration::from_secs(1), Between(10 * MS, MINUTE);
+    }
+}
+
+impl LaneConfig {
+    /// How many messages wait in this lane at most.
+    #[must_use]
+    pub fn len(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::First => self.first,
+            Lane::FirstOnProbation => self.first_on_probation,
+            Lane::Repeat => self.repeat,
+            Lane::Update => self.update,
+            Lane::Held => self.held,
+            Lane::Heartbeat => self.heartbeat,
+        }
     }
 }
 

@@ -1,8 +1,7 @@
-//! One message on one stream: read, understood, queued for its check, answered.
+//! One message on one stream: read, handed over for its check, answered.
 //!
-//! Cheap tests come first: length, shape, whether the device exists, whether it uses this algorithm. What passes them
-//! waits in the shard's queue for its signature to be checked ([`super::checker`]). A message that proves nothing leaves
-//! nothing behind but its receipt and a count.
+//! What can be told of a message without its proof is told by [`super::claims`]; then it waits in its lane for its check
+//! ([`super::checker`]). A message that proves nothing leaves nothing behind but its receipt and a count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +12,7 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::checker::{Check, Claims};
+use super::claims::{Check, Claims};
 use crate::clock;
 use crate::config::AlertConfig;
 use crate::telemetry::{Abandoned, Intake};

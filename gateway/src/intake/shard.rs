@@ -17,11 +17,14 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::checker::{Checker, Claims, Receipts, Tickets, Waiting};
+use super::checker::Checker;
+use super::claims::Claims;
 use super::connection;
 use super::exchange::{Gate, UnderWay};
+use super::lanes::lanes;
 use super::transport::endpoint_config;
-use crate::config::AlertConfig;
+use super::waiting::{Receipts, Tickets, Waiting};
+use crate::config::{AlertConfig, LaneConfig};
 use crate::registry::Registry;
 use crate::telemetry::Intake;
 
@@ -37,8 +40,8 @@ pub struct ShardParts {
     pub server: quinn::ServerConfig,
     /// The devices that it believes.
     pub registry: Arc<Registry>,
-    /// Messages that may wait for their check.
-    pub queue_len: usize,
+    /// How many messages wait for their check.
+    pub lanes: LaneConfig,
     /// The way to the desk.
     pub lane: mpsc::Sender<Vec<Arrival>>,
     /// The way back.
@@ -124,12 +127,12 @@ async fn run(parts: ShardParts, endpoint: Endpoint) {
 /// Starts what stands between the sockets and the desk.
 fn open_gate(parts: ShardParts) -> Arc<Gate> {
     let telemetry = Arc::new(Intake::of(pipeline::Carrier::Quic));
-    let (queue, claims) = mpsc::channel(parts.queue_len);
+    let (lanes, claims) = lanes(&parts.lanes);
     let waiting = Arc::new(Waiting::default());
     let checker = Checker {
         realm: parts.realm,
         telemetry: Arc::clone(&telemetry),
-        queue: claims,
+        lanes: claims,
         waiting: Arc::clone(&waiting),
         tickets: Tickets::of_shard(0),
         desk: parts.lane,
@@ -141,9 +144,10 @@ fn open_gate(parts: ShardParts) -> Arc<Gate> {
         config: parts.config,
         claims: Claims {
             realm: parts.realm,
+            config: parts.lanes,
             registry: parts.registry,
             telemetry: Arc::clone(&telemetry),
-            queue,
+            lanes,
         },
         telemetry,
         under_way: UnderWay::default(),

@@ -284,7 +284,8 @@ impl Named {
 
 impl Arrival {
     /// The alert that this message opens or belongs to.
-    fn alert_id(&self) -> Option<AlertId> {
+    #[must_use]
+    pub fn alert_id(&self) -> Option<AlertId> {
         match self.kind {
             Kind::Raise => Some(self.message_id.alert()),
             Kind::Update | Kind::Cancel => self.alert,

@@ -1,0 +1,122 @@
+//! What a message claims: understood as far as it can be without its signature, put into its lane, waited for.
+//!
+//! Cheap tests come first: length, shape, whether the device exists, whether it uses this algorithm. Nothing is charged to
+//! the device that a message claims to be from: until its proof is checked, anybody can have written it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pipeline::{Arrival, Carrier, Hint, Lane, Ticket};
+use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::lanes::{Lanes, NotPut};
+use crate::clock;
+use crate::config::LaneConfig;
+use crate::registry::{DeviceKey, Registry};
+use crate::telemetry::{Intake, LaneRefusal, Unproven};
+
+/// What became of a message.
+pub(super) enum Check {
+    /// The desk's answer, or a refusal of the proof.
+    Receipt(Receipt),
+    /// It cannot be understood.
+    Unread(Reason),
+    /// The gateway ended first.
+    Unanswered,
+}
+
+/// Where exchanges bring their messages.
+pub(super) struct Claims {
+    pub(super) realm: Realm,
+    pub(super) config: LaneConfig,
+    pub(super) registry: Arc<Registry>,
+    pub(super) telemetry: Arc<Intake>,
+    pub(super) lanes: Lanes<Claim>,
+}
+
+/// A message that is understood and not proven: an arrival, if its signature verifies.
+pub(super) struct Claim {
+    pub(super) arrival: Arrival,
+    pub(super) key: DeviceKey,
+    pub(super) revoked: bool,
+    pub(super) lane: Lane,
+    /// What to say if there is no time to check it.
+    pub(super) overloaded: Receipt,
+    pub(super) reply: oneshot::Sender<Receipt>,
+}
+
+impl Claims {
+    /// Has a message checked and decided. A first press waits while its lane is full, and so stops reading (promise 3).
+    pub(super) async fn check(&self, signed: Bytes) -> Check {
+        let (reply, receipt) = oneshot::channel();
+        let claim = match self.understand(signed, reply) {
+            Ok(claim) => claim,
+            Err(reason) => return Check::Unread(reason),
+        };
+        let (lane, overloaded) = (claim.lane, claim.overloaded);
+        match self.lanes.put(lane, claim).await {
+            Ok(()) => receipt.await.map_or(Check::Unanswered, Check::Receipt),
+            Err(NotPut::Full) => {
+                self.telemetry.lane_refused(lane, LaneRefusal::Full);
+                sleep(self.config.hold).await;
+                Check::Receipt(overloaded)
+            }
+            Err(NotPut::Closed) => Check::Unanswered,
+        }
+    }
+
+    /// Everything that can be told of a message without its signature.
+    fn understand(&self, signed: Bytes, reply: oneshot::Sender<Receipt>) -> Result<Claim, Reason> {
+        let received_at = clock::now();
+        let envelope = Envelope::parse(&signed).map_err(|error| error.reason())?;
+        let (message, labels) =
+            Message::decode(envelope.message).map_err(|error| error.reason())?;
+        self.telemetry.read(message.kind);
+        let device = self.registry.get(&envelope.device);
+        let device = device.ok_or_else(|| self.unproven(Unproven::UnknownDevice))?;
+        if device.algorithm() != envelope.algorithm {
+            return Err(self.unproven(Unproven::WrongAlgorithm));
+        }
+        let arrival = Arrival {
+            ticket: Ticket(0),
+            received_at,
+            carrier: Carrier::Quic,
+            device: envelope.device,
+            device_index: device.index,
+            message_id: envelope.message_id(&self.realm),
+            kind: message.kind,
+            counters: message.counters,
+            alert: message.alert,
+            category: message.category,
+            position: message.position,
+            site: device.site,
+            labels,
+            signed: signed.clone(),
+        };
+        let lane = Lane::of(message.kind, Hint::default(), received_at);
+        let overloaded = Receipt {
+            alert: arrival.alert_id(),
+            counters: Some(arrival.counters),
+            retry_after_ms: Some(self.retry_after_ms(&arrival.message_id)),
+            ..Receipt::refused(Reason::Overloaded, received_at.to_millis())
+        };
+        let (key, revoked) = (device.key, device.revoked);
+        Ok(Claim { arrival, key, revoked, lane, overloaded, reply })
+    }
+
+    /// Between half and one and a half of what is configured, by the message's id: those who were refused together do not
+    /// come back together.
+    fn retry_after_ms(&self, id: &MessageId) -> u64 {
+        let mean = u64::try_from(self.config.retry_after.as_millis()).unwrap_or(u64::MAX);
+        let [.., high, low] = id.0;
+        let share = u64::from(u16::from_be_bytes([high, low]));
+        (mean / 2).saturating_add(mean.saturating_mul(share) >> 16)
+    }
+
+    fn unproven(&self, cause: Unproven) -> Reason {
+        self.telemetry.unproven(cause);
+        Reason::Unproven
+    }
+}

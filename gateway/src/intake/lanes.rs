@@ -1,0 +1,277 @@
+//! The lanes of a shard: messages that wait for their check, the most urgent first.
+//!
+//! What a gateway runs out of first is signature checks, so the lanes lie before them. A message's lane follows from its
+//! kind and from what the desk last knew of the device that it claims to be from ([`pipeline::Lane`]); a claim can be
+//! false, so nothing is charged to the device for it. First presses wait for their place, and whoever reads them stops
+//! reading (promise 3). Everything else is refused when its lane is full or when it has waited too long, and not before
+//! a while: a relay that ignores "retry after" is slowed by the streams that it has open.
+
+use std::array;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pipeline::Lane;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, error::TryRecvError, error::TrySendError};
+
+use crate::clock;
+use crate::config::LaneConfig;
+
+/// How many lanes there are.
+const LANES: usize = Lane::ALL.len();
+/// Of the places in a batch, those that a lane has even while more urgent ones could fill it: nothing waits for ever.
+const KEPT_FOR_PROBATION: usize = 2;
+const KEPT_FOR_OTHERS: usize = 1;
+
+/// Where messages are put.
+pub(super) struct Lanes<T> {
+    lanes: [mpsc::Sender<Waiting<T>>; LANES],
+    filled: Arc<Notify>,
+}
+
+/// Where they are taken from.
+pub(super) struct LanesOut<T> {
+    lanes: [mpsc::Receiver<Waiting<T>>; LANES],
+    filled: Arc<Notify>,
+    config: LaneConfig,
+    /// The lane that has the place kept for others next.
+    turn: usize,
+}
+
+struct Waiting<T> {
+    item: T,
+    since: Instant,
+}
+
+/// Why a message was not put into its lane.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotPut {
+    /// The lane is full and of a kind that is refused.
+    Full,
+    /// Nobody takes anything any more.
+    Closed,
+}
+
+/// What was taken.
+pub(super) struct Taken<T> {
+    /// To be checked, the most urgent first.
+    pub(super) due: Vec<T>,
+    /// What waited too long in a lane that may be refused.
+    pub(super) overdue: Vec<T>,
+}
+
+/// Lanes of these lengths.
+pub(super) fn lanes<T>(config: &LaneConfig) -> (Lanes<T>, LanesOut<T>) {
+    let filled = Arc::new(Notify::new());
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        Lane::ALL.iter().map(|lane| mpsc::channel(config.len(*lane))).unzip();
+    let (mut senders, mut receivers) = (senders.into_iter(), receivers.into_iter());
+    // One channel a lane, so neither iterator runs out; a closed channel would only mean an unused lane.
+    let closed = || mpsc::channel(1);
+    let lanes = Lanes {
+        lanes: array::from_fn(|_| senders.next().unwrap_or_else(|| closed().0)),
+        filled: Arc::clone(&filled),
+    };
+    let out = LanesOut {
+        lanes: array::from_fn(|_| receivers.next().unwrap_or_else(|| closed().1)),
+        filled,
+        config: config.clone(),
+        turn: 0,
+    };
+    (lanes, out)
+}
+
+/// Whether messages of this lane are refused before others have to wait for them.
+fn may_refuse(lane: Lane) -> bool {
+    !matches!(lane, Lane::First | Lane::FirstOnProbation)
+}
+
+impl<T> Lanes<T> {
+    /// Puts a message into its lane; waits for a place if it is a first press.
+    pub(super) async fn put(&self, lane: Lane, item: T) -> Result<(), NotPut> {
+        let Some(sender) = self.lanes.get(lane as usize) else { return Err(NotPut::Closed) };
+        let waiting = Waiting { item, since: clock::monotonic() };
+        if may_refuse(lane) {
+            sender.try_send(waiting).map_err(|error| match error {
+                TrySendError::Full(_) => NotPut::Full,
+                TrySendError::Closed(_) => NotPut::Closed,
+            })?;
+        } else {
+            sender.send(waiting).await.map_err(|_| NotPut::Closed)?;
+        }
+        self.filled.notify_one();
+        Ok(())
+    }
+}
+
+impl<T> Drop for Lanes<T> {
+    /// Whoever takes must see that nothing comes any more.
+    fn drop(&mut self) {
+        self.filled.notify_one();
+    }
+}
+
+impl<T> LanesOut<T> {
+    /// Takes up to `max` messages, waiting for one; nothing once nobody can put any more and all are taken.
+    pub(super) async fn take(&mut self, max: usize) -> Option<Taken<T>> {
+        loop {
+            let filled = Arc::clone(&self.filled);
+            let filled = filled.notified();
+            let taken = self.take_now(max);
+            if !taken.due.is_empty() || !taken.overdue.is_empty() {
+                return Some(taken);
+            }
+            if self.lanes.iter().all(|lane| lane.is_closed() && lane.is_empty()) {
+                return None;
+            }
+            filled.await;
+        }
+    }
+
+    /// Messages that wait in this lane.
+    pub(super) fn len(&self, lane: Lane) -> usize {
+        self.lanes.get(lane as usize).map_or(0, mpsc::Receiver::len)
+    }
+
+    fn take_now(&mut self, max: usize) -> Taken<T> {
+        let now = clock::monotonic();
+        let mut taken = Taken { due: Vec::with_capacity(max), overdue: vec![] };
+        let kept = KEPT_FOR_PROBATION + KEPT_FOR_OTHERS;
+        self.fill(&mut taken, Lane::First, max.saturating_sub(kept).max(1), now);
+        let places = (taken.due.len() + KEPT_FOR_PROBATION).min(max);
+        self.fill(&mut taken, Lane::FirstOnProbation, places, now);
+        let turn = self.next_turn();
+        let places = (taken.due.len() + KEPT_FOR_OTHERS).min(max);
+        self.fill(&mut taken, turn, places, now);
+        for lane in Lane::ALL {
+            self.fill(&mut taken, lane, max, now);
+        }
+        taken
+    }
+
+    /// The lanes that may be refused share a place in turn.
+    fn next_turn(&mut self) -> Lane {
+        let refusable: [Lane; 4] = [Lane::Repeat, Lane::Update, Lane::Held, Lane::Heartbeat];
+        self.turn = (self.turn + 1) % refusable.len();
+        refusable.get(self.turn).copied().unwrap_or(Lane::Repeat)
+    }
+
+    /// Takes from one lane until so many are due. What is overdue costs no place, so no more than a lane holds is passed.
+    fn fill(&mut self, taken: &mut Taken<T>, lane: Lane, places: usize, now: Instant) {
+        let Some(receiver) = self.lanes.get_mut(lane as usize) else { return };
+        while taken.due.len() < places {
+            match receiver.try_recv() {
+                Ok(Waiting { item, since }) => {
+                    let waited = now.saturating_duration_since(since);
+                    if may_refuse(lane) && waited >= self.config.wait_max {
+                        taken.overdue.push(item);
+                    } else {
+                        taken.due.push(item);
+                    }
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn config(len: usize) -> LaneConfig {
+        let all = LaneConfig::default();
+        LaneConfig {
+            first: len,
+            first_on_probation: len,
+            repeat: len,
+            update: len,
+            held: len,
+            heartbeat: len,
+            ..all
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn takes_the_most_urgent_first_and_lets_nobody_starve() {
+        block_on(async {
+            let (lanes, mut out) = lanes(&config(64));
+            for n in 0..40 {
+                for lane in [Lane::Heartbeat, Lane::FirstOnProbation, Lane::First] {
+                    lanes.put(lane, (lane, n)).await.unwrap();
+                }
+            }
+            let taken = out.take(16).await.unwrap();
+            let of = |wanted| taken.due.iter().filter(|(lane, _)| *lane == wanted).count();
+            assert_eq!(taken.due.len(), 16);
+            assert!(of(Lane::First) >= 13, "{}", of(Lane::First));
+            assert_eq!(of(Lane::FirstOnProbation), 2);
+            let mut heartbeats = of(Lane::Heartbeat);
+            for _ in 0..3 {
+                let taken = out.take(16).await.unwrap();
+                heartbeats += taken.due.iter().filter(|(lane, _)| *lane == Lane::Heartbeat).count();
+            }
+            assert!(heartbeats > 0, "the lowest lane has a place in turn");
+        });
+    }
+
+    #[test]
+    fn a_full_lane_refuses_repeats_and_makes_first_presses_wait() {
+        block_on(async {
+            let (lanes, mut out) = lanes(&config(1));
+            let refused = [Lane::Repeat, Lane::Update, Lane::Held, Lane::Heartbeat];
+            for lane in Lane::ALL {
+                lanes.put(lane, lane).await.unwrap();
+            }
+            for lane in refused {
+                assert_eq!(lanes.put(lane, lane).await, Err(NotPut::Full), "{lane:?}");
+            }
+            for lane in [Lane::First, Lane::FirstOnProbation] {
+                let mut waiting = Box::pin(lanes.put(lane, lane));
+                assert!(waiting.as_mut().now_or_never().is_none(), "{lane:?}");
+                let taken = out.take(1).await.unwrap().due;
+                assert_eq!(taken, [lane]);
+                waiting.await.unwrap();
+                out.take(1).await.unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn what_waited_too_long_is_overdue_unless_it_is_a_first_press() {
+        block_on(async {
+            let none = LaneConfig { wait_max: Duration::ZERO, ..config(4) };
+            let (lanes, mut out) = lanes(&none);
+            for lane in Lane::ALL {
+                lanes.put(lane, lane).await.unwrap();
+            }
+            let (mut due, mut overdue) = (vec![], vec![]);
+            while due.len() + overdue.len() < LANES {
+                let taken = out.take(16).await.unwrap();
+                due.extend(taken.due);
+                overdue.extend(taken.overdue);
+            }
+            assert_eq!(due, [Lane::First, Lane::FirstOnProbation]);
+            assert_eq!(overdue.len(), 4);
+        });
+    }
+
+    #[test]
+    fn ends_when_nobody_can_put_any_more() {
+        block_on(async {
+            let (lanes, mut out) = lanes(&config(4));
+            lanes.put(Lane::Update, 7).await.unwrap();
+            drop(lanes);
+            assert_eq!(out.take(16).await.unwrap().due, [7]);
+            assert!(out.take(16).await.is_none());
+        });
+    }
+}
