@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use gateway::config::SearchConfig;
 use gateway::search::Index;
 use gateway::sqlite::{Synchronous, WriterOptions, open_writer};
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
+use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{Category, Counters, DeviceId, Kind, Labels, MessageId};
 
 /// Devices that press: the city's.
@@ -50,7 +50,7 @@ fn main() {
             |records| {
                 let mut plain = plain.borrow_mut();
                 let transaction = plain.transaction().unwrap();
-                for record in &records {
+                for record in records.iter().filter_map(Entry::message) {
                     transaction
                         .prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4)")
                         .unwrap()
@@ -93,8 +93,8 @@ struct Next {
 }
 
 impl Next {
-    fn records(&mut self, count: u64) -> Vec<Record> {
-        (0..count).map(|_| self.record()).collect()
+    fn records(&mut self, count: u64) -> Vec<Entry> {
+        (0..count).map(|_| self.record().into()).collect()
     }
 
     fn record(&mut self) -> Record {

@@ -13,7 +13,7 @@ use gateway::clock;
 use gateway::config::JournalConfig;
 use gateway::journal::Journal;
 use gateway::sqlite::{WriterOptions, open_writer};
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
+use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{Category, Counters, DeviceId, Kind, Labels, MessageId};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -187,8 +187,8 @@ fn open_log() -> (Next, RefCell<Journal>) {
 }
 
 impl Next {
-    fn records(&mut self, count: u64) -> Vec<Record> {
-        (0..count).map(|_| self.record()).collect()
+    fn records(&mut self, count: u64) -> Vec<Entry> {
+        (0..count).map(|_| self.record().into()).collect()
     }
 
     fn record(&mut self) -> Record {

@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use pipeline::{Arrival, Cursor, Desk, Found, Input, Output, Record, Zones};
+use pipeline::{Arrival, Cursor, Desk, Entry, Found, Input, Output, Zones};
 use protocol::MessageId;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
@@ -106,7 +106,7 @@ struct Driver {
     writer: WriterHandle,
     ask: mpsc::Sender<MessageId>,
     shards: Vec<Shard>,
-    appended: Vec<Record>,
+    appended: Vec<Entry>,
 }
 
 /// A shard as the desk sees it.
@@ -167,7 +167,7 @@ impl Driver {
         self.desk.handle(input, clock::now());
         while let Some(output) = self.desk.poll_output() {
             match output {
-                Output::Append(record) => self.appended.push(record),
+                Output::Append(record) => self.appended.push(record.into()),
                 Output::Reply(ticket, receipt) => {
                     let shard = self.shards.get_mut(shard_of(ticket));
                     debug_assert!(shard.is_some(), "tickets are given by shards");

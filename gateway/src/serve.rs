@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pipeline::{Cursor, Desk, DeskConfig, Input, Past, ZoneId, Zones};
+use pipeline::{Cursor, Desk, DeskConfig, Entry, Input, Past, ZoneId, Zones};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -207,7 +207,7 @@ impl Spine {
         let journaled = journal.last();
         let head = Head::new(&config.feed, journaled);
         let pushed = Arc::clone(&head);
-        let writer = Writer::spawn(journal, move |records| pushed.push(records))?;
+        let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
         runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
         let lookup = Lookup::open(&search_path)?;
@@ -306,10 +306,11 @@ fn recall(
     })?;
     let mut after = indexed;
     loop {
-        let records = reader.read_after(after, RECALLED_AT_ONCE)?;
-        let Some(last) = records.last() else { return Ok(()) };
-        after = last.cursor;
-        for record in records {
+        let entries = reader.read_after(after, RECALLED_AT_ONCE)?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        after = last.cursor();
+        for entry in entries {
+            let Entry::Message(record) = entry else { continue };
             let past = Past {
                 cursor: record.cursor,
                 device_index: registry.index_of(&record.device),

@@ -68,12 +68,12 @@ impl Backlog {
     fn read_blocking(&self, after: Cursor, tip: Cursor) -> Result<Option<Chunk>, JournalError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = idle.map_or_else(|| Reader::open(&self.journal), Ok)?;
-        let records = reader.read_after(after, BATCH_RECORDS)?;
+        let entries = reader.read_after(after, BATCH_RECORDS)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-        metrics::counter!("gateway_feed_backlog_records_total").increment(records.len() as u64);
+        metrics::counter!("gateway_feed_backlog_records_total").increment(entries.len() as u64);
         let mut builder = ChunkBuilder::new(after);
-        for record in records.iter().take_while(|record| record.cursor <= tip) {
-            builder.push(record, &self.codec);
+        for entry in entries.iter().take_while(|entry| entry.cursor() <= tip) {
+            builder.push(entry, &self.codec);
         }
         Ok(builder.take())
     }

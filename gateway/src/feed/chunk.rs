@@ -5,7 +5,7 @@
 //! so that entitlement is decided on a few zones per chunk, not on text.
 
 use bytes::Bytes;
-use pipeline::{Cursor, Record, ZoneId};
+use pipeline::{Cursor, Entry, ZoneId};
 
 use super::cursor::CursorCodec;
 use super::event::encode_event;
@@ -108,7 +108,7 @@ impl Runs {
     }
 }
 
-/// Encodes records, in order, into chunks.
+/// Encodes entries, in order, into chunks.
 #[derive(Debug)]
 pub(super) struct ChunkBuilder {
     after: Cursor,
@@ -119,22 +119,22 @@ pub(super) struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// A builder whose first record is the first one behind `after`.
+    /// A builder whose first entry is the first one behind `after`.
     pub(super) fn new(after: Cursor) -> Self {
         Self { after, last: after, bytes: vec![], events: vec![], zones: vec![] }
     }
 
-    /// Adds the next record.
-    pub(super) fn push(&mut self, record: &Record, codec: &CursorCodec) {
-        debug_assert!(record.cursor > self.last, "records come in journal order");
-        self.last = record.cursor;
-        if encode_event(record, codec, &mut self.bytes) {
-            let zone = self.zone_index(&record.zone);
-            self.events.push(Event { cursor: record.cursor, end: self.bytes.len(), zone });
+    /// Adds the next entry.
+    pub(super) fn push(&mut self, entry: &Entry, codec: &CursorCodec) {
+        debug_assert!(entry.cursor() > self.last, "entries come in journal order");
+        self.last = entry.cursor();
+        if encode_event(entry, codec, &mut self.bytes) {
+            let zone = self.zone_index(entry.zone());
+            self.events.push(Event { cursor: entry.cursor(), end: self.bytes.len(), zone });
         }
     }
 
-    /// Whether the chunk should be taken before the next record.
+    /// Whether the chunk should be taken before the next entry.
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES
     }
@@ -179,7 +179,7 @@ mod tests {
         let codec = CursorCodec::new([7; 16]);
         let mut builder = ChunkBuilder::new(Cursor(10));
         for (cursor, zone) in (11..).zip(zones) {
-            builder.push(&record(cursor, ZONES[*zone]), &codec);
+            builder.push(&record(cursor, ZONES[*zone]).into(), &codec);
         }
         builder.take().unwrap()
     }
@@ -219,10 +219,10 @@ mod tests {
         let codec = CursorCodec::new([7; 16]);
         let mut builder = ChunkBuilder::new(Cursor(0));
         assert!(builder.take().is_none());
-        builder.push(&record(1, "klojen"), &codec);
-        builder.push(&record(2, "klojen"), &codec);
+        builder.push(&record(1, "klojen").into(), &codec);
+        builder.push(&record(2, "klojen").into(), &codec);
         let first = builder.take().unwrap();
-        builder.push(&record(3, "sukun"), &codec);
+        builder.push(&record(3, "sukun").into(), &codec);
         let second = builder.take().unwrap();
         assert_eq!((first.after(), first.last()), (Cursor(0), Cursor(2)));
         assert_eq!((second.after(), second.last()), (Cursor(2), Cursor(3)));

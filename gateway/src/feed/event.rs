@@ -4,7 +4,7 @@
 //! on the feed. What the message itself says (place, note, battery) is read again from its signed bytes, which are the
 //! truth; they were verified when they came. Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
 
-use pipeline::{Record, Time};
+use pipeline::{Entry, Record, Time};
 use protocol::{Envelope, Kind, Labels, Message, Position};
 use serde::{Serialize, Serializer};
 
@@ -65,8 +65,9 @@ impl Serialize for Flags {
     }
 }
 
-/// Appends the event of `record` to `out`. Returns whether there is one: heartbeats are not on the feed.
-pub fn encode_event(record: &Record, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
+/// Appends the event of `entry` to `out`. Returns whether there is one: heartbeats are not on the feed.
+pub fn encode_event(entry: &Entry, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
+    let Entry::Message(record) = entry else { return false };
     if record.kind == Kind::Heartbeat {
         return false;
     }
@@ -193,7 +194,7 @@ mod tests {
 
     fn encoded(record: &Record) -> String {
         let mut out = vec![];
-        encode_event(record, &CursorCodec::new([7; 16]), &mut out);
+        encode_event(&record.clone().into(), &CursorCodec::new([7; 16]), &mut out);
         String::from_utf8(out).unwrap()
     }
 

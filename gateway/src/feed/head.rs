@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pipeline::{Cursor, Record};
+use pipeline::{Cursor, Entry};
 use tokio::sync::{Notify, watch};
 
 use super::chunk::{Chunk, ChunkBuilder};
@@ -32,7 +32,7 @@ pub struct Head {
 struct Waiting {
     after: Cursor,
     last: Cursor,
-    records: Vec<Record>,
+    entries: Vec<Entry>,
 }
 
 /// Encoded records: an unbroken stretch of the journal, those behind `after`, up to `last`.
@@ -60,7 +60,7 @@ impl Head {
     #[must_use]
     pub fn new(config: &FeedConfig, after: Cursor) -> Arc<Self> {
         Arc::new(Self {
-            waiting: Mutex::new(Waiting { after, last: after, records: vec![] }),
+            waiting: Mutex::new(Waiting { after, last: after, entries: vec![] }),
             arrived: Notify::new(),
             ring: Mutex::new(Ring {
                 after,
@@ -74,19 +74,19 @@ impl Head {
     }
 
     /// Takes records that are synced to disk, in journal order, each once. Never waits for a subscriber.
-    pub fn push(&self, records: Vec<Record>) {
-        let Some(last) = records.last().map(|record| record.cursor) else { return };
+    pub fn push(&self, entries: Vec<Entry>) {
+        let Some(last) = entries.last().map(Entry::cursor) else { return };
         let mut waiting = lock(&self.waiting);
-        if waiting.records.len() + records.len() > WAITING_RECORDS_MAX {
-            let left_out = waiting.records.len() as u64;
+        if waiting.entries.len() + entries.len() > WAITING_RECORDS_MAX {
+            let left_out = waiting.entries.len() as u64;
             metrics::counter!("gateway_feed_left_to_journal_total").increment(left_out);
             waiting.after = waiting.last;
-            waiting.records.clear();
+            waiting.entries.clear();
         }
-        if waiting.records.is_empty() {
-            waiting.records = records;
+        if waiting.entries.is_empty() {
+            waiting.entries = entries;
         } else {
-            waiting.records.extend(records);
+            waiting.entries.extend(entries);
         }
         waiting.last = last;
         drop(waiting);
@@ -103,12 +103,12 @@ impl Head {
     pub async fn run(&self, codec: &CursorCodec) {
         let mut builder = ChunkBuilder::new(self.tip());
         loop {
-            let records = self.take_waiting(&mut builder);
-            if records.is_empty() {
+            let entries = self.take_waiting(&mut builder);
+            if entries.is_empty() {
                 self.arrived.notified().await;
             }
-            for record in &records {
-                builder.push(record, codec);
+            for entry in &entries {
+                builder.push(entry, codec);
                 if builder.is_full() {
                     self.publish(&mut builder);
                     tokio::task::yield_now().await;
@@ -142,15 +142,15 @@ impl Head {
     }
 
     /// The records to be encoded. Where none are wanted or some were left out, the ring starts anew behind them.
-    fn take_waiting(&self, builder: &mut ChunkBuilder) -> Vec<Record> {
+    fn take_waiting(&self, builder: &mut ChunkBuilder) -> Vec<Entry> {
         let mut waiting = lock(&self.waiting);
-        let mut records = mem::take(&mut waiting.records);
+        let mut entries = mem::take(&mut waiting.entries);
         let last = waiting.last;
         let mut after = mem::replace(&mut waiting.after, last);
         drop(waiting);
-        metrics::gauge!("gateway_feed_waiting_records").set(records.len() as f64);
+        metrics::gauge!("gateway_feed_waiting_records").set(entries.len() as f64);
         if self.tip.receiver_count() == 0 {
-            records.clear();
+            entries.clear();
             after = last;
         }
         if after > self.tip() {
@@ -158,7 +158,7 @@ impl Head {
             lock(&self.ring).restart(after);
             self.tip.send_replace(after);
         }
-        records
+        entries
     }
 
     fn publish(&self, builder: &mut ChunkBuilder) {
@@ -219,8 +219,8 @@ mod tests {
         Head::new(&config, Cursor(0))
     }
 
-    fn records(cursors: std::ops::RangeInclusive<u64>) -> Vec<Record> {
-        cursors.map(|cursor| record(cursor, "klojen")).collect()
+    fn records(cursors: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+        cursors.map(|cursor| record(cursor, "klojen").into()).collect()
     }
 
     /// Runs the head until everything that was pushed is encoded.

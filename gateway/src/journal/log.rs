@@ -1,7 +1,7 @@
 //! The file: created, checked before it is trusted, appended to.
 //!
-//! Opening decides whether what lies there may be continued. It is given a path and leaves a file whose every record
-//! is on disk, whatever the process that wrote them lived to sync. Appending is one transaction for many records.
+//! Opening decides whether what lies there may be continued. It is given a path and leaves a file whose every entry
+//! is on disk, whatever the process that wrote them lived to sync. Appending is one transaction for many entries.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,12 +9,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pipeline::{Carrier, Cursor, Disposition, Record};
+use pipeline::{Act, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
 use protocol::{Category, Kind, Label};
 use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{JournalError, row, sync_dir};
+use super::{JournalError, decision, reader, row, sync_dir};
 use crate::config::JournalConfig;
 use crate::sqlite::{self, WriterOptions};
 
@@ -34,6 +34,8 @@ const CHECKED_RECORDS: u64 = 4_096;
 const CHECKPOINT_BYTES: usize = 4 << 20;
 /// The same when nothing waits to be written.
 const CHECKPOINT_BYTES_IDLE: usize = 256 << 10;
+/// What a decision counts for there, in bytes: its text, roughly.
+const DECISION_BYTES: usize = 512;
 /// A write-ahead log that grew beyond this, in bytes, because of a slow reader is cut back afterwards.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
@@ -98,34 +100,48 @@ impl Journal {
         self.config.commit_wait
     }
 
-    /// Appends `records` in one commit. They are on disk when this returns.
+    /// Appends `entries` in one commit. They are on disk when this returns.
     ///
     /// # Errors
-    /// If a record is not the next one or cannot be stored, or if the disk does not take them. Whether the records are
+    /// If an entry is not the next one or cannot be stored, or if the disk does not take them. Whether the entries are
     /// in the journal is then known only after it was opened again: append nothing more to this one.
-    pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), JournalError> {
         let mut last = self.last;
-        for record in records {
-            if let Some(problem) = row::problem(record, last) {
-                return Err(JournalError::Refused { cursor: record.cursor, last, problem });
+        for entry in entries {
+            if let Some(problem) = row::problem(entry, last) {
+                return Err(JournalError::Refused { cursor: entry.cursor(), last, problem });
             }
-            last = record.cursor;
+            last = entry.cursor();
         }
-        self.commit(records)
+        self.commit(entries)
             .map_err(|error| JournalError::sqlite("append to", &self.path, &error))?;
         self.last = last;
-        self.bytes_since_checkpoint +=
-            records.iter().map(|record| record.signed.len()).sum::<usize>();
+        self.bytes_since_checkpoint += entries.iter().map(bytes).sum::<usize>();
         Ok(())
     }
 
-    fn commit(&mut self, records: &[Record]) -> rusqlite::Result<()> {
+    /// Gives every promotion among appended `entries` the raise that it shows: whoever decided that it is paged after
+    /// all need not have kept it.
+    ///
+    /// # Errors
+    /// If a raise is not in the journal, or the disk cannot be read.
+    pub(super) fn fill_raises(&self, entries: &mut [Entry]) -> Result<(), JournalError> {
+        reader::fill_raises(&self.connection, &self.path, entries)
+    }
+
+    fn commit(&mut self, entries: &[Entry]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {
             let mut log = transaction.prepare_cached(row::INSERT_LOG)?;
             let mut content = transaction.prepare_cached(row::INSERT_CONTENT)?;
-            for record in records {
-                row::insert(&mut log, &mut content, record)?;
+            for entry in entries {
+                match entry {
+                    Entry::Message(record) => row::insert(&mut log, &mut content, record)?,
+                    Entry::Decision(decision) => {
+                        let mut decisions = transaction.prepare_cached(decision::INSERT)?;
+                        decision::insert(&mut decisions, decision)?;
+                    }
+                }
             }
         }
         transaction.commit()
@@ -174,6 +190,14 @@ impl Journal {
                 Ok((row.get(1)?, row.get(2)?))
             })
             .map_err(|error| JournalError::sqlite("checkpoint", &self.path, &error))
+    }
+}
+
+/// About what an entry adds to the write-ahead log.
+fn bytes(entry: &Entry) -> usize {
+    match entry {
+        Entry::Message(record) => record.signed.len(),
+        Entry::Decision(_) => DECISION_BYTES,
     }
 }
 
@@ -234,6 +258,9 @@ fn name_numbers(connection: &mut Connection) -> rusqlite::Result<()> {
     Carrier::ALL.iter().try_for_each(|it| name("carriers", *it as u32, it.name()))?;
     Disposition::ALL.iter().try_for_each(|it| name("dispositions", *it as u32, it.name()))?;
     Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))?;
+    Act::NAMES.iter().try_for_each(|(act, of)| name("acts", u32::from(*act), of))?;
+    Rule::ALL.iter().try_for_each(|it| name("rules", *it as u32, it.name()))?;
+    Verdict::ALL.iter().try_for_each(|it| name("verdicts", *it as u32, it.name()))?;
     transaction.commit()
 }
 
@@ -243,7 +270,7 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
 
 /// Checks as much as a start has time for and returns the last cursor.
 ///
-/// A small file is checked whole. Of a large one the ends of both tables and the latest records are read, which is
+/// A small file is checked whole. Of a large one the ends of the tables and the latest records are read, which is
 /// where a crash does its damage; `PRAGMA integrity_check` is for the operator's quiet hour.
 fn check(connection: &Connection, path: &Path) -> Result<Cursor, JournalError> {
     let tell = |error: rusqlite::Error| JournalError::sqlite("check", path, &error);
@@ -258,22 +285,28 @@ fn check(connection: &Connection, path: &Path) -> Result<Cursor, JournalError> {
             return Err(damaged(verdict));
         }
     }
-    let last = last(connection, "log").map_err(tell)?;
-    let content = self::last(connection, "content").map_err(tell)?;
-    if last != content {
-        return Err(damaged(format!("log ends at {} and content at {}", last.0, content.0)));
+    let log = highest(connection, "log").map_err(tell)?;
+    let content = highest(connection, "content").map_err(tell)?;
+    if log != content {
+        return Err(damaged(format!("log ends at {} and content at {}", log.0, content.0)));
     }
+    let last = last(connection).map_err(tell)?;
     let after = Cursor(last.0.saturating_sub(CHECKED_RECORDS));
-    let records = super::reader::read_after(connection, path, after, usize::MAX)?;
-    match records.last() {
-        Some(record) if record.cursor != last => Err(damaged("records are missing".to_owned())),
+    let entries = reader::read_after(connection, path, after, usize::MAX)?;
+    match entries.last() {
+        Some(entry) if entry.cursor() != last => Err(damaged("records are missing".to_owned())),
         None if last != Cursor(0) => Err(damaged("the last record cannot be read".to_owned())),
         _ => Ok(last),
     }
 }
 
+/// The last cursor, of a message or a decision; 0 if there is none.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<Cursor> {
+    Ok(highest(connection, "log")?.max(highest(connection, "decisions")?))
+}
+
 /// The highest cursor in `table`; 0 if it is empty.
-pub(super) fn last(connection: &Connection, table: &str) -> rusqlite::Result<Cursor> {
+fn highest(connection: &Connection, table: &str) -> rusqlite::Result<Cursor> {
     let last: Option<i64> =
         connection.query_row(&format!("SELECT max(cursor) FROM {table}"), [], |row| row.get(0))?;
     let last = last.unwrap_or(0);
@@ -284,11 +317,12 @@ pub(super) fn last(connection: &Connection, table: &str) -> rusqlite::Result<Cur
 mod tests {
     use std::os::unix::fs::{FileExt, PermissionsExt};
 
+    use pipeline::Record;
     use tempfile::TempDir;
 
     use super::*;
     use crate::journal::Reader;
-    use crate::journal::testing::{record, records, update};
+    use crate::journal::testing::{decision, promotion, record, records, update};
 
     const CONFIG: JournalConfig =
         JournalConfig { commit_records_max: 512, commit_wait: Duration::ZERO };
@@ -306,18 +340,29 @@ mod tests {
         assert_eq!(journal.last(), Cursor(0));
         let mut appended = records(1..=3);
         let alert = record(1).message_id.alert();
-        appended.push(update(4, alert));
-        appended.push(Record { kind: Kind::Heartbeat, alert: None, ..record(5) });
+        appended.push(update(4, alert).into());
+        appended.push(Record { kind: Kind::Heartbeat, alert: None, ..record(5) }.into());
+        appended.push(decision(6, 3).into());
+        appended.push(promotion(7, 1).into());
+        appended.push(record(8).into());
+        appended.push(decision(9, 8).into());
         journal.append(&appended[..2]).unwrap();
         journal.append(&appended[2..]).unwrap();
         drop(journal);
 
-        assert_eq!(Journal::open(&path, &CONFIG).unwrap().last(), Cursor(5));
+        assert_eq!(Journal::open(&path, &CONFIG).unwrap().last(), Cursor(9));
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.read_after(Cursor(0), usize::MAX).unwrap(), appended);
-        assert_eq!(reader.read_after(Cursor(3), 1).unwrap(), appended[3..4]);
-        assert_eq!(reader.read_after(Cursor(5), 1).unwrap(), []);
-        assert_eq!(reader.last().unwrap(), Cursor(5));
+        for after in 0..=9 {
+            for limit in 0..=10 {
+                let end = appended.len().min(after + limit);
+                let read = reader.read_after(Cursor(after as u64), limit).unwrap();
+                assert_eq!(read, appended[after..end], "{limit} after {after}");
+            }
+        }
+        assert_eq!(reader.last().unwrap(), Cursor(9));
+        assert_eq!(reader.message(Cursor(8)).unwrap(), Some(record(8)));
+        assert_eq!(reader.message(Cursor(9)).unwrap(), None);
     }
 
     #[test]
@@ -329,7 +374,7 @@ mod tests {
             assert!(matches!(error, JournalError::Refused { .. }), "{error}");
         }
         let too_long = Record { signed: vec![0; 1_201].into(), ..record(1) };
-        assert!(journal.append(&[too_long]).is_err());
+        assert!(journal.append(&[too_long.into()]).is_err());
         assert_eq!(journal.last(), Cursor(0));
         journal.append(&records([1])).unwrap();
     }
@@ -361,6 +406,15 @@ mod tests {
                 |row| row.try_into(),
             )
             .unwrap();
+        journal.append(&[decision(2, 1).into()]).unwrap();
+        let decided: (String, String, String, String) = journal
+            .connection
+            .query_row("SELECT decided_at, actor, act, verdict FROM audit", [], |row| {
+                row.try_into()
+            })
+            .unwrap();
+        let expected = ["2027-01-15T08:00:00.000Z", "operator siti", "verdict", "prank"];
+        assert_eq!(<[String; 4]>::from(decided), expected);
         let id = record(1).message_id.to_string();
         let (received_at, message, kind, category, labels, alert) = words;
         assert_eq!(received_at, "2027-01-15T08:00:00.000Z");
@@ -404,10 +458,15 @@ mod tests {
             "DELETE FROM content WHERE cursor = 5",
             "UPDATE log SET kind = 99 WHERE cursor = 3",
             "UPDATE log SET message_id = x'00' WHERE cursor = 3",
+            "DELETE FROM decisions WHERE cursor = 10",
+            "UPDATE decisions SET act = 99 WHERE cursor = 10",
+            "UPDATE decisions SET standing = '{}' WHERE cursor = 10",
+            "UPDATE decisions SET act = 7, alert_cursor = 10 WHERE cursor = 10",
         ] {
             let (_dir, path) = folder();
             let mut journal = Journal::open(&path, &CONFIG).unwrap();
             journal.append(&records(1..=9)).unwrap();
+            journal.append(&[decision(10, 9).into(), record(11).into()]).unwrap();
             journal.connection.execute_batch(damage).unwrap();
             drop(journal);
             let error = Journal::open(&path, &CONFIG).unwrap_err();

@@ -1,4 +1,4 @@
-//! The journal: every accepted message, on disk and in order, before anybody is told that it was received.
+//! The journal: every accepted message and every decision, on disk and in order, before anybody is told of it.
 //!
 //! [`Journal`] owns `journal.db`: it creates it, refuses it when it is damaged, and appends. [`Writer`] is the one
 //! thread that does so, with one commit for whatever queued while the last one was being synced. [`Reader`] reads
@@ -17,15 +17,18 @@ use rusqlite::ffi;
 
 use crate::sqlite::OpenError;
 
+mod decision;
 mod log;
 mod reader;
 mod row;
+mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 mod writer;
 
 pub use log::Journal;
 pub use reader::Reader;
+pub(crate) use standing::{standing, standing_text};
 pub use writer::{Writer, WriterHandle};
 
 /// Why the journal cannot be opened, written or read.

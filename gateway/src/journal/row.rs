@@ -1,16 +1,18 @@
-//! A record as rows of `log` and `content`, and back.
+//! A message's record as rows of `log` and `content`, and back.
 //!
 //! Both ways check what must hold: a record that could not be read back is not written, and a row that no writer of
 //! ours makes is not read.
 
 use bytes::Bytes;
-use pipeline::{Carrier, Cursor, Disposition, Record, Time, ZoneId};
+use pipeline::{Carrier, Cursor, Disposition, Entry, Record, Time, ZoneId};
 use protocol::{
     AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Method, Position,
     SIGNED_LEN_MAX,
 };
 use rusqlite::types::Type;
 use rusqlite::{Row, Statement, params};
+
+use super::decision;
 
 /// Appends to `log`; the parameters are those of [`insert`].
 pub(super) const INSERT_LOG: &str = "INSERT INTO log (cursor, received_at_us, message_id, device_id, alert_id, kind, \
@@ -23,18 +25,29 @@ pub(super) const INSERT_CONTENT: &str =
 pub(super) const SELECT_AFTER: &str = "SELECT log.cursor, received_at_us, message_id, device_id, alert_id, kind, boot, \
      sequence, category, zone, labels, carrier, disposition, joins, signed, site_lat_e7, site_lon_e7 \
      FROM log LEFT JOIN content ON content.cursor = log.cursor WHERE log.cursor > ?1 ORDER BY log.cursor LIMIT ?2";
+/// Reads the one row at cursor `?1`, in the same order.
+pub(super) const SELECT_ONE: &str = "SELECT log.cursor, received_at_us, message_id, device_id, alert_id, kind, boot, \
+     sequence, category, zone, labels, carrier, disposition, joins, signed, site_lat_e7, site_lon_e7 \
+     FROM log LEFT JOIN content ON content.cursor = log.cursor WHERE log.cursor = ?1";
 
 /// Zone names kept, so that a record costs no allocation for its zone. More zones only cost that.
 const ZONES_KEPT_MAX: usize = 64;
 
-/// What is wrong with a record that follows `last`, if anything is.
-pub(super) fn problem(record: &Record, last: Cursor) -> Option<&'static str> {
-    if record.cursor != last.next() {
+/// What is wrong with an entry that follows `last`, if anything is.
+pub(super) fn problem(entry: &Entry, last: Cursor) -> Option<&'static str> {
+    if entry.cursor() != last.next() {
         return Some("its cursor is not the next one");
     }
-    if i64::try_from(record.cursor.0).is_err() || i64::try_from(record.received_at.0).is_err() {
+    if i64::try_from(entry.cursor().0).is_err() || i64::try_from(entry.at().0).is_err() {
         return Some("its cursor or time is beyond what the journal can hold");
     }
+    match entry {
+        Entry::Message(record) => record_problem(record),
+        Entry::Decision(decision) => decision::problem(decision),
+    }
+}
+
+fn record_problem(record: &Record) -> Option<&'static str> {
     if record.signed.is_empty() || record.signed.len() > SIGNED_LEN_MAX {
         return Some("its signed bytes are none or too many");
     }
@@ -88,7 +101,7 @@ fn is_own_alert(record: &Record, alert: &AlertId) -> bool {
 pub(super) struct ZoneNames(Vec<ZoneId>);
 
 impl ZoneNames {
-    fn get(&mut self, text: &str) -> ZoneId {
+    pub(super) fn get(&mut self, text: &str) -> ZoneId {
         if let Some(zone) = self.0.iter().find(|zone| zone.as_str() == text) {
             return zone.clone();
         }
@@ -145,17 +158,17 @@ fn site(row: &Row<'_>) -> rusqlite::Result<Option<Position>> {
     }
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-fn known<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
+pub(super) fn known<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
     value.ok_or_else(|| foreign(column))
 }
 
 /// A value that no version of this program writes.
-fn foreign(column: usize) -> rusqlite::Error {
+pub(super) fn foreign(column: usize) -> rusqlite::Error {
     let problem = "a value that this program does not write";
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, problem.into())
 }

@@ -1,10 +1,11 @@
--- The journal: every accepted message in the order in which it was accepted. The only truth; everything else that the
--- gateway knows about alerts can be built again from it.
+-- The journal: every accepted message and every decision, in the order in which they were made. The only truth;
+-- everything else that the gateway knows about alerts and devices can be built again from it.
 --
--- Append-only. `log` and `content` have one row each per record, under the same cursor; cursors count from 1 without
--- gaps. There is no other index: appending must stay cheap, and look-ups are what search.db is for.
--- To read it, use the view `records`; the numbers behind the names are in `kinds`, `categories`, `carriers`, `labels`,
--- `dispositions`.
+-- Append-only. `log` and `content` have one row each per message, under the same cursor, `decisions` one per decision;
+-- together their cursors count from 1 without gaps. There is no other index: appending must stay cheap, and look-ups
+-- are what search.db is for.
+-- To read it, use the views `records` and `audit`; the numbers behind the names are in `kinds`, `categories`,
+-- `carriers`, `labels`, `dispositions`, `acts`, `rules`, `verdicts`.
 
 -- What is known about a record without its place.
 CREATE TABLE log (
@@ -34,14 +35,38 @@ CREATE TABLE content (
   site_lon_e7 INTEGER               --   itself has none
 ) STRICT;
 
+-- What was decided, by a person or by a rule. Names operators, and holds no place.
+CREATE TABLE decisions (
+  cursor        INTEGER PRIMARY KEY,  -- place in the journal
+  decided_at_us INTEGER NOT NULL,     -- microseconds since 1970-01-01T00:00:00Z
+  act           INTEGER NOT NULL,     -- acts.act
+  operator      TEXT,                 -- who decided: the name of an operator's token,
+  rule          INTEGER,              --   or rules.rule; never both
+  device_id     BLOB,                 -- 16 bytes; the device that it is about
+  alert_id      BLOB,                 -- 16 bytes; the alert that it is about,
+  alert_cursor  INTEGER,              --   and log.cursor of its raise
+  zone          TEXT    NOT NULL,     -- id of the zone whose operators it concerns
+  verdict       INTEGER,              -- verdicts.verdict, where the act is a verdict
+  until_us      INTEGER,              -- when a block or a probation ends
+  reason        TEXT,                 -- why, in the actor's words
+  evidence      TEXT,                 -- JSON: ids of the alerts that it rests on
+  notice        TEXT,                 -- JSON: what a notice tells
+  standing      TEXT,                 -- JSON: how the device stands from here on, where that changed
+  CHECK ((operator IS NULL) <> (rule IS NULL)),
+  CHECK ((alert_id IS NULL) = (alert_cursor IS NULL))
+) STRICT;
+
 -- The names of the numbers. Filled by the gateway at each start.
 CREATE TABLE kinds      (kind     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE categories (category INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE carriers   (carrier  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE labels     (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE dispositions (disposition INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE acts       (act      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE rules      (rule     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE verdicts   (verdict  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
--- Every record, for people.
+-- Every message, for people.
 CREATE VIEW records AS
 SELECT
   log.cursor,
@@ -71,3 +96,25 @@ LEFT JOIN kinds      ON kinds.kind = log.kind
 LEFT JOIN categories ON categories.category = log.category
 LEFT JOIN carriers   ON carriers.carrier = log.carrier
 LEFT JOIN dispositions ON dispositions.disposition = log.disposition;
+
+-- Every decision, for people.
+CREATE VIEW audit AS
+SELECT
+  decisions.cursor,
+  strftime('%Y-%m-%dT%H:%M:%S', decided_at_us / 1000000, 'unixepoch')
+    || printf('.%03dZ', decided_at_us / 1000 % 1000)                  AS decided_at,
+  coalesce('operator ' || operator, 'rule ' || rules.name, 'rule ' || decisions.rule) AS actor,
+  coalesce(acts.name, decisions.act)                                  AS act,
+  coalesce(verdicts.name, decisions.verdict)                          AS verdict,
+  lower(hex(device_id))                                               AS device,
+  lower(hex(alert_id))                                                AS alert,
+  zone,
+  strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch')     AS until,
+  reason,
+  evidence,
+  notice,
+  standing
+FROM decisions
+LEFT JOIN acts     ON acts.act = decisions.act
+LEFT JOIN rules    ON rules.rule = decisions.rule
+LEFT JOIN verdicts ON verdicts.verdict = decisions.verdict;

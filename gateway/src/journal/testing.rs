@@ -1,7 +1,12 @@
-//! Records for tests.
+//! Entries for tests.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
+use pipeline::{
+    Act, Actor, Carrier, Cursor, Decision, Entry, Record, Rule, Standing, Strike, Time, Verdict,
+    ZoneId,
+};
 use protocol::{
     AlertId, Category, Counters, DeviceId, Kind, Label, Labels, MessageId, Method, Position,
 };
@@ -33,7 +38,45 @@ pub(crate) fn update(cursor: u64, alert: AlertId) -> Record {
     Record { kind: Kind::Update, alert: Some(alert), site: None, ..record(cursor) }
 }
 
-/// Records at all of these cursors.
-pub(crate) fn records(cursors: impl IntoIterator<Item = u64>) -> Vec<Record> {
-    cursors.into_iter().map(record).collect()
+/// Raises at all of these cursors.
+pub(crate) fn records(cursors: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+    cursors.into_iter().map(|cursor| record(cursor).into()).collect()
+}
+
+/// A verdict of prank at `cursor` on the raise at `on`, whose device is blocked for it.
+pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
+    let raise = record(on);
+    let alert = raise.message_id.alert();
+    let decided_at = Time(1_800_000_000_000_000 + cursor);
+    Decision {
+        cursor: Cursor(cursor),
+        decided_at,
+        actor: Actor::Operator(Arc::from("siti")),
+        act: Act::Verdict(Verdict::Prank),
+        device: Some(raise.device),
+        alert: Some((alert, Cursor(on))),
+        zone: raise.zone,
+        reason: Some(Arc::from("laughed and hung up")),
+        evidence: vec![alert],
+        standing: Some(Standing {
+            strikes: vec![Strike { at: decided_at, alert }],
+            blocks: 1,
+            blocked_at: Some(decided_at),
+            blocked_until: Some(Time(decided_at.0 + 1_000)),
+            probation_until: None,
+        }),
+        raise: None,
+    }
+}
+
+/// The promotion at `cursor` of the raise at `on`, as it is read back.
+pub(crate) fn promotion(cursor: u64, on: u64) -> Decision {
+    Decision {
+        actor: Actor::Rule(Rule::Corroboration),
+        act: Act::Promote,
+        reason: None,
+        standing: None,
+        raise: Some(Arc::new(record(on))),
+        ..decision(cursor, on)
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! An alert that comes alone is on its way to the disk at once. Under load batches fill by themselves, because a sync
 //! takes longer than an arrival; but a commit burns as much of a core as two signature checks, whatever its size, so
-//! after a commit of several records the next one lets records gather for a moment (`commit_wait`). Records are handed
+//! after a commit of several records the next one lets records gather for a moment (`commit_wait`). Entries are handed
 //! over under a lock that is held for the length of a push. The queue is bounded by its caller, who knows what is not
 //! synced yet.
 //!
@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
-use pipeline::{Cursor, Record};
+use pipeline::{Cursor, Entry};
 use tokio::sync::watch;
 
 use super::{Journal, JournalError};
@@ -52,8 +52,8 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    records: Vec<Record>,
-    /// The writer waits for so many records: the push that makes them up wakes it. Spares a system call for all others.
+    entries: Vec<Entry>,
+    /// The writer waits for so many entries: the push that makes them up wakes it. Spares a system call for all others.
     wanted: Option<usize>,
     /// Nothing more will be appended.
     closed: bool,
@@ -71,7 +71,7 @@ impl Queue {
         let mut inbox = self.lock();
         change(&mut inbox);
         let enough =
-            inbox.wanted.is_some_and(|wanted| inbox.closed || inbox.records.len() >= wanted);
+            inbox.wanted.is_some_and(|wanted| inbox.closed || inbox.entries.len() >= wanted);
         if enough {
             inbox.wanted = None;
         }
@@ -83,39 +83,40 @@ impl Queue {
 
     /// Everything that is queued, waiting for some; nothing once the queue is closed and empty. Once there is some, more
     /// may gather for `patience`.
-    fn take(&self, patience: Duration) -> Option<Vec<Record>> {
+    fn take(&self, patience: Duration) -> Option<Vec<Entry>> {
         let mut inbox = self.lock();
-        while inbox.records.is_empty() {
+        while inbox.entries.is_empty() {
             if inbox.closed {
                 return None;
             }
             inbox.wanted = Some(1);
             inbox = self.filled.wait(inbox).unwrap_or_else(PoisonError::into_inner);
         }
-        if !patience.is_zero() && inbox.records.len() < GATHERED_MAX && !inbox.closed {
+        if !patience.is_zero() && inbox.entries.len() < GATHERED_MAX && !inbox.closed {
             inbox.wanted = Some(GATHERED_MAX);
             let waited =
                 self.filled.wait_timeout_while(inbox, patience, |inbox| inbox.wanted.is_some());
             inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         inbox.wanted = None;
-        Some(mem::take(&mut inbox.records))
+        Some(mem::take(&mut inbox.entries))
     }
 
     fn is_empty(&self) -> bool {
-        self.lock().records.is_empty()
+        self.lock().entries.is_empty()
     }
 }
 
 impl Writer {
-    /// Starts the writer. After each sync `sink` is given the records that were synced, in order, and then `synced`
-    /// advances; so whoever sees a cursor there knows that `sink` had its record. `sink` must not block.
+    /// Starts the writer. After each sync `sink` is given the entries that were synced, in order, and then `synced`
+    /// advances; so whoever sees a cursor there knows that `sink` had its entry. `sink` must not block. Promotions have
+    /// the raise that they show.
     ///
     /// # Errors
     /// If the thread cannot be started.
     pub fn spawn(
         journal: Journal,
-        sink: impl FnMut(Vec<Record>) + Send + 'static,
+        sink: impl FnMut(Vec<Entry>) + Send + 'static,
     ) -> Result<WriterHandle, JournalError> {
         let queue = Arc::new(Queue::default());
         let (synced_sender, synced) = watch::channel(journal.last());
@@ -133,31 +134,32 @@ impl Writer {
         Ok(WriterHandle { queue, synced, failure, thread: Some(thread) })
     }
 
-    fn run(mut self, mut sink: impl FnMut(Vec<Record>)) {
+    fn run(mut self, mut sink: impl FnMut(Vec<Entry>)) {
         if let Err(error) = self.write(&mut sink) {
             tracing::error!(%error, "the journal stopped; nothing more is received");
             self.failure.send_replace(Some(Arc::new(error)));
         }
     }
 
-    fn write(&mut self, sink: &mut impl FnMut(Vec<Record>)) -> Result<(), JournalError> {
+    fn write(&mut self, sink: &mut impl FnMut(Vec<Entry>)) -> Result<(), JournalError> {
         let events = Events::new();
         let mut patience = Duration::ZERO;
-        while let Some(mut records) = self.queue.take(patience) {
-            let busy = records.len() >= GATHERED;
+        while let Some(mut entries) = self.queue.take(patience) {
+            let busy = entries.len() >= GATHERED;
             patience = if busy { self.journal.commit_wait() } else { Duration::ZERO };
-            while !records.is_empty() {
-                let rest = records.split_off(records.len().min(self.journal.commit_records_max()));
+            while !entries.is_empty() {
+                let rest = entries.split_off(entries.len().min(self.journal.commit_records_max()));
                 let started = clock::monotonic();
-                self.journal.append(&records)?;
-                events.committed(records.len(), started.elapsed());
-                sink(records);
+                self.journal.append(&entries)?;
+                events.committed(entries.len(), started.elapsed());
+                self.journal.fill_raises(&mut entries)?;
+                sink(entries);
                 self.synced.send_replace(self.journal.last());
                 let started = clock::monotonic();
                 if self.journal.checkpoint(rest.is_empty() && self.queue.is_empty())? {
                     events.checkpoint_seconds.record(started.elapsed());
                 }
-                records = rest;
+                entries = rest;
             }
         }
         Ok(())
@@ -196,32 +198,33 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let mut inbox = self.queue.lock();
         inbox.ended = true;
-        inbox.records = Vec::new();
+        inbox.entries = Vec::new();
     }
 }
 
 impl WriterHandle {
-    /// Queues a record: the one behind the last that was queued. Never blocks. After a failure it is dropped.
-    pub fn append(&self, record: Record) {
+    /// Queues an entry: the one behind the last that was queued. Never blocks. After a failure it is dropped.
+    pub fn append(&self, entry: impl Into<Entry>) {
+        let entry = entry.into();
         self.queue.change(|inbox| {
             if !inbox.ended {
-                inbox.records.push(record);
+                inbox.entries.push(entry);
             }
         });
     }
 
-    /// Queues `records` in their order and leaves the vector empty: one lock and one wake-up for all of them.
-    pub fn append_all(&self, records: &mut Vec<Record>) {
+    /// Queues `entries` in their order and leaves the vector empty: one lock and one wake-up for all of them.
+    pub fn append_all(&self, entries: &mut Vec<Entry>) {
         self.queue.change(|inbox| {
             if inbox.ended {
-                records.clear();
+                entries.clear();
             } else {
-                inbox.records.append(records);
+                inbox.entries.append(entries);
             }
         });
     }
 
-    /// The last record that is on disk.
+    /// The last entry that is on disk.
     #[must_use]
     pub fn synced(&self) -> watch::Receiver<Cursor> {
         self.synced.clone()
@@ -279,7 +282,7 @@ mod tests {
         let writer = Writer::spawn(open(&path, 16), move |records| {
             let reader =
                 reader.get_or_insert_with(|| Reader::open(&reader_path.take().unwrap()).unwrap());
-            assert_eq!(reader.last().unwrap(), records.last().unwrap().cursor);
+            assert_eq!(reader.last().unwrap(), records.last().unwrap().cursor());
             given.send(records).unwrap();
         })
         .unwrap();

@@ -1,23 +1,21 @@
 //! The file: opened or built again, filled in batches.
 //!
 //! A batch is one transaction that also moves `position`, so after a crash the index is exactly as full as it says.
-//! Random keys are inserted in their order: each page of a tree is then visited once a batch.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pipeline::{Carrier, Cursor, Record};
-use protocol::{AlertId, Category, Counters, DeviceId, Kind, Label};
+use pipeline::{Act, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
+use protocol::{Category, Kind, Label};
 use rusqlite::{Connection, Transaction, params};
 
-use super::SearchError;
+use super::{SearchError, fill};
 use crate::sqlite::{self, Synchronous, WriterOptions};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of [`SCHEMA`]. Another version is built again, not migrated.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// `PRAGMA application_id`: "KtSe".
 const APPLICATION_ID: i64 = 0x4b74_5365;
 /// Pages kept in memory, in KiB: what one batch changes in the trees of two million random keys.
@@ -26,31 +24,12 @@ const CACHE_KIB: i64 = 64 << 10;
 /// change is copied once.
 const CHECKPOINT_PAGES: i64 = 16_384;
 
-const INSERT_ENTRY: &str = "INSERT INTO entries (cursor, received_at_us, message_id, device_id, alert_id, kind, \
-     category, zone, labels, carrier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-/// A message is journaled once; should it ever be twice, the first is the one.
-const INSERT_ID: &str = "INSERT OR IGNORE INTO message_ids (message_id, cursor) VALUES (?1, ?2)";
-const INSERT_DEVICE_MESSAGE: &str =
-    "INSERT INTO device_messages (device_id, cursor) VALUES (?1, ?2)";
-const UPSERT_DEVICE: &str = "INSERT INTO devices (device_id, boot, sequence, messages, last_cursor) \
-     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (device_id) DO UPDATE SET \
-     boot = max(boot, excluded.boot), \
-     sequence = CASE WHEN (excluded.boot, excluded.sequence) > (boot, sequence) THEN excluded.sequence ELSE sequence END, \
-     messages = messages + excluded.messages, last_cursor = excluded.last_cursor";
-
 /// An open index: the only one that writes this file.
 #[derive(Debug)]
 pub struct Index {
     connection: Connection,
     path: PathBuf,
     indexed: Cursor,
-}
-
-/// What one batch says of a device.
-struct Seen {
-    highest: Counters,
-    messages: u64,
-    last: Cursor,
 }
 
 impl Index {
@@ -81,19 +60,19 @@ impl Index {
         self.indexed
     }
 
-    /// Indexes `records`, which follow what is indexed, in one transaction.
+    /// Indexes `entries`, which follow what is indexed, in one transaction.
     ///
     /// # Errors
     /// If they do not follow, or the disk does not take them. The index is then as it was.
-    pub fn add(&mut self, records: &[Record]) -> Result<(), SearchError> {
+    pub fn add(&mut self, entries: &[Entry]) -> Result<(), SearchError> {
         let mut indexed = self.indexed;
-        for record in records {
-            if record.cursor != indexed.next() {
-                return Err(SearchError::Gap { indexed, found: record.cursor });
+        for entry in entries {
+            if entry.cursor() != indexed.next() {
+                return Err(SearchError::Gap { indexed, found: entry.cursor() });
             }
-            indexed = record.cursor;
+            indexed = entry.cursor();
         }
-        self.commit(records, indexed).map_err(|source| SearchError::Sqlite {
+        self.commit(entries, indexed).map_err(|source| SearchError::Sqlite {
             action: "write",
             path: self.path.clone(),
             source,
@@ -102,82 +81,13 @@ impl Index {
         Ok(())
     }
 
-    fn commit(&mut self, records: &[Record], indexed: Cursor) -> rusqlite::Result<()> {
+    fn commit(&mut self, entries: &[Entry], indexed: Cursor) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        insert_entries(&transaction, records)?;
-        insert_ids(&transaction, records)?;
-        insert_device_messages(&transaction, records)?;
-        upsert_devices(&transaction, records)?;
+        fill::messages(&transaction, entries)?;
+        fill::decisions(&transaction, entries)?;
         transaction.execute("UPDATE position SET cursor = ?1", [indexed.0.cast_signed()])?;
         transaction.commit()
     }
-}
-
-fn insert_entries(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(INSERT_ENTRY)?;
-    for record in records {
-        let own = record.message_id.alert();
-        let is_own = |alert: &&AlertId| record.kind == Kind::Raise && **alert == own;
-        let alert = record.alert.as_ref().filter(|alert| !is_own(alert));
-        insert.execute(params![
-            record.cursor.0.cast_signed(),
-            record.received_at.0.cast_signed(),
-            record.message_id.as_bytes().as_slice(),
-            record.device.as_bytes().as_slice(),
-            alert.map(|alert| alert.as_bytes().as_slice()),
-            record.kind as u8,
-            record.category as u8,
-            record.zone.as_str(),
-            record.labels.bits(),
-            record.carrier as u8,
-        ])?;
-    }
-    Ok(())
-}
-
-fn insert_ids(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
-    let mut ids: Vec<_> = records.iter().map(|record| (record.message_id, record.cursor)).collect();
-    ids.sort_unstable();
-    let mut insert = transaction.prepare_cached(INSERT_ID)?;
-    for (id, cursor) in ids {
-        insert.execute(params![id.as_bytes().as_slice(), cursor.0.cast_signed()])?;
-    }
-    Ok(())
-}
-
-fn insert_device_messages(
-    transaction: &Transaction<'_>,
-    records: &[Record],
-) -> rusqlite::Result<()> {
-    let mut sent: Vec<_> = records.iter().map(|record| (record.device, record.cursor)).collect();
-    sent.sort_unstable();
-    let mut insert = transaction.prepare_cached(INSERT_DEVICE_MESSAGE)?;
-    for (device, cursor) in sent {
-        insert.execute(params![device.as_bytes().as_slice(), cursor.0.cast_signed()])?;
-    }
-    Ok(())
-}
-
-fn upsert_devices(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
-    let mut devices: BTreeMap<DeviceId, Seen> = BTreeMap::new();
-    for record in records {
-        let first = Seen { highest: record.counters, messages: 0, last: record.cursor };
-        let seen = devices.entry(record.device).or_insert(first);
-        seen.highest = seen.highest.max(record.counters);
-        seen.messages += 1;
-        seen.last = record.cursor;
-    }
-    let mut upsert = transaction.prepare_cached(UPSERT_DEVICE)?;
-    for (device, seen) in &devices {
-        upsert.execute(params![
-            device.as_bytes().as_slice(),
-            seen.highest.boot.0,
-            seen.highest.sequence.0,
-            seen.messages.cast_signed(),
-            seen.last.0.cast_signed(),
-        ])?;
-    }
-    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, SearchError> {
@@ -232,6 +142,10 @@ fn name_numbers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Kind::ALL.iter().try_for_each(|kind| name("kinds", *kind as u32, kind.name()))?;
     Category::ALL.iter().try_for_each(|it| name("categories", *it as u32, it.name()))?;
     Carrier::ALL.iter().try_for_each(|it| name("carriers", *it as u32, it.name()))?;
+    Disposition::ALL.iter().try_for_each(|it| name("dispositions", *it as u32, it.name()))?;
+    Act::NAMES.iter().try_for_each(|(act, of)| name("acts", u32::from(*act), of))?;
+    Rule::ALL.iter().try_for_each(|it| name("rules", *it as u32, it.name()))?;
+    Verdict::ALL.iter().try_for_each(|it| name("verdicts", *it as u32, it.name()))?;
     Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))
 }
 
@@ -270,8 +184,11 @@ pub(super) fn remove(path: &Path) -> Result<(), SearchError> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use pipeline::Record;
+    use protocol::{Counters, DeviceId};
+
     use super::*;
-    use crate::journal::testing::{record, records, update};
+    use crate::journal::testing::{decision, promotion, record, records, update};
     use crate::search::Lookup;
 
     fn counters(lookup: &Lookup) -> BTreeMap<DeviceId, Counters> {
@@ -287,12 +204,13 @@ mod tests {
         let mut index = Index::open(&path, Cursor(0)).unwrap();
         let alert = record(1).message_id.alert();
         let mut all = records(1..=20);
-        all.push(update(21, alert));
-        all.push(Record { kind: Kind::Heartbeat, alert: None, ..record(22) });
+        all.push(update(21, alert).into());
+        all.push(Record { kind: Kind::Heartbeat, alert: None, ..record(22) }.into());
+        all.push(decision(23, 4).into());
         index.add(&all[..10]).unwrap();
         index.add(&all[10..]).unwrap();
         let lookup = Lookup::open(&path).unwrap();
-        for record in &all {
+        for record in all.iter().filter_map(Entry::message) {
             let found = lookup.find(record.message_id).unwrap().unwrap();
             assert_eq!(
                 (found.cursor, found.device, &found.zone),
@@ -300,7 +218,7 @@ mod tests {
             );
         }
         assert_eq!(lookup.find(record(23).message_id).unwrap(), None);
-        assert_eq!(lookup.indexed().unwrap(), Cursor(22));
+        assert_eq!(lookup.indexed().unwrap(), Cursor(23));
     }
 
     #[test]
@@ -312,16 +230,15 @@ mod tests {
         let steps = [(1, 5), (1, 4), (2, 0), (1, 9), (2, 3), (2, 1)];
         let sent: Vec<_> = (1..)
             .zip(steps)
-            .map(|(cursor, (boot, sequence))| Record {
-                device,
-                counters: Counters::new(boot, sequence),
-                ..record(cursor)
+            .map(|(cursor, (boot, sequence))| {
+                let counters = Counters::new(boot, sequence);
+                Entry::from(Record { device, counters, ..record(cursor) })
             })
             .collect();
         let highest = [(1, 5), (1, 5), (2, 0), (2, 0), (2, 3), (2, 3)];
         let lookup = Lookup::open(&path).unwrap();
-        for (record, (boot, sequence)) in sent.iter().zip(highest) {
-            index.add(std::slice::from_ref(record)).unwrap();
+        for (entry, (boot, sequence)) in sent.iter().zip(highest) {
+            index.add(std::slice::from_ref(entry)).unwrap();
             assert_eq!(counters(&lookup)[&device], Counters::new(boot, sequence));
         }
         let whole = dir.path().join("whole.db");
@@ -381,19 +298,35 @@ mod tests {
         let mut index = Index::open(&path, Cursor(0)).unwrap();
         let raise = record(2);
         let alert = raise.message_id.alert();
-        index.add(&[record(1), raise, update(3, alert), update(4, alert)]).unwrap();
-        let words: (String, String, String, String, i64, i64) = index
+        let followed = [update(3, alert), update(4, alert)].map(Entry::from);
+        index.add(&[record(1).into(), raise.into()]).unwrap();
+        index.add(&followed).unwrap();
+        index.add(&[decision(5, 2).into(), promotion(6, 2).into()]).unwrap();
+        let words: (String, String, String, String, i64, i64, String, String) = index
             .connection
             .query_row(
-                "SELECT received_at, alert, category, labels, updates, cancels FROM alerts \
+                "SELECT received_at, alert, category, labels, updates, cancels, state, verdict FROM alerts \
                  WHERE zone = 'klojen' ORDER BY cursor LIMIT 1",
                 [],
                 |row| row.try_into(),
             )
             .unwrap();
-        let (received_at, id, category, labels, updates, cancels) = words;
+        let (received_at, id, category, labels, updates, cancels, state, verdict) = words;
         assert_eq!((received_at, id), ("2027-01-15T08:00:00.000Z".to_owned(), alert.to_string()));
         assert_eq!((&*category, &*labels), ("fire", "silent no_position"));
         assert_eq!((updates, cancels), (2, 0));
+        assert_eq!((&*state, &*verdict), ("promoted", "prank"));
+        let standing: (i64, String) = index
+            .connection
+            .query_row("SELECT strikes, state FROM devices_standing", [], |row| row.try_into())
+            .unwrap();
+        assert_eq!(standing, (1, "blocked".to_owned()));
+        let audit: i64 = index
+            .connection
+            .query_row("SELECT count(*) FROM audit WHERE actor = 'operator siti'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(audit, 1);
     }
 }

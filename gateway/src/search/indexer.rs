@@ -110,8 +110,8 @@ impl Indexer {
             let waiting = self.synced.borrow().0.saturating_sub(self.index.indexed().0);
             let batch = usize::try_from(waiting).unwrap_or(usize::MAX);
             let batch = batch.min(self.config.batch_records_max);
-            let records = self.reader.read_after(self.index.indexed(), batch)?;
-            self.index.add(&records)?;
+            let entries = self.reader.read_after(self.index.indexed(), batch)?;
+            self.index.add(&entries)?;
             let indexed = self.index.indexed();
             self.indexed.send_replace(indexed);
             self.export(indexed);
@@ -225,7 +225,7 @@ mod tests {
         }
         let lookup = Lookup::open(&search).unwrap();
         assert_eq!(lookup.indexed().unwrap(), Cursor(70));
-        for record in records(1..=70) {
+        for record in (1..=70).map(record) {
             assert_eq!(lookup.find(record.message_id).unwrap().unwrap().cursor, record.cursor);
         }
     }

@@ -2,15 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use pipeline::{Cursor, Found, ZoneId};
+use pipeline::{Cursor, Found, Standing, Time, ZoneId};
 use protocol::{Counters, DeviceId, MessageId};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{SearchError, index};
-use crate::sqlite;
+use crate::{journal, sqlite};
 
 const FIND: &str = "SELECT entries.cursor, device_id, zone FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
+
+/// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
+/// or SQLite would walk the places from the first.
+const FIRST_SINCE: &str = "SELECT min(cursor) FROM (SELECT min(cursor) AS cursor FROM entries INDEXED BY entries_by_time \
+     WHERE received_at_us >= ?1 \
+     UNION ALL SELECT min(cursor) FROM decisions INDEXED BY decisions_by_time WHERE decided_at_us >= ?1)";
 
 /// One connection for asking.
 #[derive(Debug)]
@@ -74,6 +81,48 @@ impl Lookup {
         read().map_err(|source| self.error(source))
     }
 
+    /// Tells how every device stands that was ever decided about, in order of their ids, and returns how far the journal
+    /// was indexed when that was read.
+    ///
+    /// # Errors
+    /// If the index cannot be read; some devices may have been told by then.
+    pub fn standings(
+        &self,
+        mut each: impl FnMut(DeviceId, Standing),
+    ) -> Result<Cursor, SearchError> {
+        let mut read = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let mut select = transaction
+                .prepare("SELECT device_id, standing FROM standings ORDER BY device_id")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let stated = journal::standing(row.get_ref(1)?.as_str()?).ok_or_else(foreign)?;
+                each(DeviceId(row.get(0)?), stated);
+            }
+            index::position(&transaction)
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// The first place whose message came, or whose decision was made, at `time` or later: everything behind what is
+    /// indexed counts as later. Messages of earlier times may lie behind it, none of later times before it.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn first_since(&self, time: Time) -> Result<Cursor, SearchError> {
+        let read = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let time = i64::try_from(time.0).unwrap_or(i64::MAX);
+            let first: Option<i64> =
+                transaction.query_row(FIRST_SINCE, [time], |row| row.get(0))?;
+            match first.and_then(|first| u64::try_from(first).ok()) {
+                Some(first) => Ok(Cursor(first)),
+                None => Ok(index::position(&transaction)?.next()),
+            }
+        };
+        read().map_err(|source| self.error(source))
+    }
+
     fn error(&self, source: rusqlite::Error) -> SearchError {
         SearchError::Sqlite { action: "read", path: self.path.clone(), source }
     }
@@ -85,4 +134,60 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         u64::try_from(cursor).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))?;
     let zone = row.get_ref(2)?.as_str()?;
     Ok(Found { cursor: Cursor(cursor), device: DeviceId(row.get(1)?), zone: ZoneId::new(zone) })
+}
+
+/// Text that no version of this program writes: the index is damaged.
+fn foreign() -> rusqlite::Error {
+    let problem = "a standing that this program does not write";
+    rusqlite::Error::FromSqlConversionFailure(1, Type::Text, problem.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pipeline::Decision;
+
+    use super::*;
+    use crate::journal::testing::{decision, record, records};
+    use crate::search::Index;
+
+    #[test]
+    fn standings_are_those_of_the_latest_decision_about_each_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        index.add(&records(1..=3)).unwrap();
+        let pardoned = Decision { standing: Some(Standing::default()), ..decision(6, 1) };
+        index.add(&[decision(4, 1).into(), decision(5, 2).into(), pardoned.into()]).unwrap();
+        let silent = Decision { standing: None, ..decision(7, 2) };
+        index.add(&[silent.into()]).unwrap();
+        let mut standings = BTreeMap::new();
+        let lookup = Lookup::open(&path).unwrap();
+        let told = lookup.standings(|device, standing| {
+            standings.insert(device, standing);
+        });
+        assert_eq!(told.unwrap(), Cursor(7));
+        let expected = [
+            (record(1).device, Standing::default()),
+            (record(2).device, decision(5, 2).standing.unwrap()),
+        ];
+        assert_eq!(standings, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn first_since_is_the_least_place_of_that_time_or_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        index.add(&records(1..=3)).unwrap();
+        index.add(&[decision(4, 1).into()]).unwrap();
+        let lookup = Lookup::open(&path).unwrap();
+        let at = |cursor| Time(record(cursor).received_at.0);
+        for cursor in 1..=5 {
+            assert_eq!(lookup.first_since(at(cursor)).unwrap(), Cursor(cursor));
+        }
+        assert_eq!(lookup.first_since(Time(0)).unwrap(), Cursor(1));
+        assert_eq!(lookup.first_since(Time(u64::MAX)).unwrap(), Cursor(5));
+    }
 }

@@ -1,4 +1,4 @@
-//! The index behind the journal: which message lies where, what a device sent, what happened in a zone.
+//! The index behind the journal: which message lies where, what a device sent and how it stands, what happened in a zone.
 //!
 //! [`Indexer`] follows the journal in large batches and never holds it up: it writes a file of its own, from a thread
 //! of low priority, and reads the journal like any other reader. [`Lookup`] answers. `search.db` can be built again
@@ -13,6 +13,7 @@ use pipeline::Cursor;
 use crate::journal::JournalError;
 use crate::sqlite::OpenError;
 
+mod fill;
 mod index;
 mod indexer;
 mod lookup;

@@ -1,12 +1,15 @@
--- The index: what is in the journal, by message, device, zone, alert and time. Filled behind the journal in batches;
--- `position` says how far. Nothing is here that the journal has not: stop the gateway, delete the file, and it is built
--- again. It holds no place and no signed bytes; those are in journal.db under the same cursor.
+-- The index: what is in the journal, by message, device, zone, alert and time, and how each device stands. Filled behind
+-- the journal in batches; `position` says how far. Nothing is here that the journal has not: stop the gateway, delete the
+-- file, and it is built again. It holds no place, no signed bytes and no operator's words; those are in journal.db under
+-- the same cursor.
 --
--- Reading it: `messages` and `alerts` are in words. What is indexed:
+-- Reading it: `messages`, `alerts`, `audit` and `devices_standing` are in words. What is indexed:
 --   SELECT * FROM alerts WHERE cursor = (SELECT cursor FROM message_ids WHERE message_id = x'0123...');
 --   SELECT * FROM alerts WHERE zone = 'klojen' ORDER BY cursor DESC LIMIT 20;
 --   SELECT * FROM messages WHERE received_at_us >= unixepoch('now', '-1 hour') * 1000000;
 --   SELECT messages.* FROM device_messages JOIN messages USING (cursor) WHERE device_id = x'0123...';
+--   SELECT * FROM audit WHERE device = '0123...';
+--   SELECT * FROM devices_standing WHERE state = 'blocked';
 
 -- How far the journal is indexed. One row; written in the same transaction as what it speaks of.
 CREATE TABLE position (
@@ -15,7 +18,7 @@ CREATE TABLE position (
 ) STRICT;
 INSERT INTO position VALUES (1, 0);
 
--- Every record of the journal. The indexes grow at their ends only.
+-- Every message of the journal. The indexes grow at their ends only.
 CREATE TABLE entries (
   cursor         INTEGER PRIMARY KEY,  -- place in the journal
   received_at_us INTEGER NOT NULL,     -- microseconds since 1970-01-01T00:00:00Z
@@ -26,11 +29,15 @@ CREATE TABLE entries (
   category       INTEGER NOT NULL,     -- categories.category
   zone           TEXT    NOT NULL,
   labels         INTEGER NOT NULL,     -- sum of labels.bit
-  carrier        INTEGER NOT NULL      -- carriers.carrier
+  carrier        INTEGER NOT NULL,     -- carriers.carrier
+  disposition    INTEGER NOT NULL,     -- dispositions.disposition
+  joins          BLOB                  -- 16 bytes; the open alert that a raise joined
 ) STRICT;
 CREATE INDEX entries_by_time  ON entries (received_at_us);
 CREATE INDEX entries_by_zone  ON entries (zone);
 CREATE INDEX entries_by_alert ON entries (alert_id) WHERE alert_id IS NOT NULL;
+CREATE INDEX entries_raises   ON entries (cursor)   WHERE kind = 1;
+CREATE INDEX entries_joined   ON entries (joins)    WHERE joins IS NOT NULL;
 
 -- Where a message is. Ids are random, so this and the next two are kept apart and filled in the order of their keys.
 CREATE TABLE message_ids (
@@ -54,13 +61,46 @@ CREATE TABLE devices (
   last_cursor INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Every decision of the journal.
+CREATE TABLE decisions (
+  cursor        INTEGER PRIMARY KEY,  -- place in the journal
+  decided_at_us INTEGER NOT NULL,     -- microseconds since 1970-01-01T00:00:00Z
+  act           INTEGER NOT NULL,     -- acts.act
+  operator      TEXT,                 -- who decided: the name of an operator's token, or
+  rule          INTEGER,              --   rules.rule
+  device_id     BLOB,                 -- 16 bytes
+  alert_id      BLOB,                 -- 16 bytes
+  zone          TEXT    NOT NULL,
+  verdict       INTEGER,              -- verdicts.verdict
+  until_us      INTEGER               -- when a block or a probation ends
+) STRICT;
+CREATE INDEX decisions_by_time     ON decisions (decided_at_us);
+CREATE INDEX decisions_by_zone     ON decisions (zone);
+CREATE INDEX decisions_by_device   ON decisions (device_id) WHERE device_id IS NOT NULL;
+CREATE INDEX decisions_by_alert    ON decisions (alert_id, act) WHERE alert_id IS NOT NULL;
+CREATE INDEX decisions_by_operator ON decisions (operator) WHERE operator IS NOT NULL;
+
+-- How each device stands that was ever decided about, by the latest such decision. A start reads this, not the journal.
+CREATE TABLE standings (
+  device_id          BLOB PRIMARY KEY,
+  cursor             INTEGER NOT NULL,  -- of the decision
+  strikes            INTEGER NOT NULL,
+  blocked_until_us   INTEGER,
+  probation_until_us INTEGER,
+  standing           TEXT    NOT NULL   -- JSON, as the decision states it
+) STRICT, WITHOUT ROWID;
+
 -- The names of the numbers.
 CREATE TABLE kinds      (kind     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE categories (category INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE carriers   (carrier  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE labels     (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE dispositions (disposition INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE acts       (act      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE rules      (rule     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE verdicts   (verdict  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
--- Every record in words.
+-- Every message in words.
 CREATE VIEW messages AS
 SELECT
   cursor,
@@ -77,13 +117,16 @@ SELECT
   zone,
   (SELECT group_concat(name, ' ') FROM (SELECT name FROM labels WHERE entries.labels & bit ORDER BY bit)) AS labels,
   coalesce(carriers.name, entries.carrier)                      AS carrier,
+  coalesce(dispositions.name, entries.disposition)              AS disposition,
+  lower(hex(joins))                                             AS joins,
   received_at_us
 FROM entries
 LEFT JOIN kinds      USING (kind)
 LEFT JOIN categories USING (category)
-LEFT JOIN carriers   USING (carrier);
+LEFT JOIN carriers   USING (carrier)
+LEFT JOIN dispositions USING (disposition);
 
--- Every alert: the raise that opened it, and how much followed.
+-- Every alert: the raise that opened it, what became of it, and how much followed.
 CREATE VIEW alerts AS
 SELECT
   entries.cursor,
@@ -95,7 +138,47 @@ SELECT
   messages.labels,
   (SELECT count(*) FROM entries AS later WHERE later.alert_id = entries.message_id AND later.kind = 2) AS updates,
   (SELECT count(*) FROM entries AS later WHERE later.alert_id = entries.message_id AND later.kind = 3) AS cancels,
+  CASE
+    WHEN EXISTS (SELECT 1 FROM decisions WHERE decisions.alert_id = entries.message_id AND act = 7) THEN 'promoted'
+    ELSE messages.disposition
+  END AS state,
+  (SELECT name FROM decisions JOIN verdicts USING (verdict)
+   WHERE decisions.alert_id = entries.message_id AND act = 1 ORDER BY cursor DESC LIMIT 1) AS verdict,
   entries.received_at_us
 FROM entries
 JOIN messages USING (cursor)
 WHERE entries.kind = 1;
+
+-- Every decision in words. Why, and on what evidence, is in journal.db.
+CREATE VIEW audit AS
+SELECT
+  cursor,
+  strftime('%Y-%m-%dT%H:%M:%S', decided_at_us / 1000000, 'unixepoch')
+    || printf('.%03dZ', decided_at_us / 1000 % 1000)            AS decided_at,
+  coalesce('operator ' || operator, 'rule ' || rules.name, 'rule ' || decisions.rule) AS actor,
+  coalesce(acts.name, decisions.act)                            AS act,
+  coalesce(verdicts.name, decisions.verdict)                    AS verdict,
+  lower(hex(device_id))                                         AS device,
+  lower(hex(alert_id))                                          AS alert,
+  zone,
+  strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until,
+  decided_at_us
+FROM decisions
+LEFT JOIN acts     USING (act)
+LEFT JOIN rules    USING (rule)
+LEFT JOIN verdicts USING (verdict);
+
+-- How each device stands at this moment. A device that is not here was never decided about.
+CREATE VIEW devices_standing AS
+SELECT
+  lower(hex(device_id))                                         AS device,
+  CASE
+    WHEN blocked_until_us   > unixepoch('now') * 1000000 THEN 'blocked'
+    WHEN probation_until_us > unixepoch('now') * 1000000 THEN 'probation'
+    ELSE 'good'
+  END                                                           AS state,
+  strikes,
+  strftime('%Y-%m-%dT%H:%M:%SZ', blocked_until_us / 1000000, 'unixepoch')   AS blocked_until,
+  strftime('%Y-%m-%dT%H:%M:%SZ', probation_until_us / 1000000, 'unixepoch') AS probation_until,
+  cursor
+FROM standings;

@@ -7,7 +7,7 @@ use device::Signed;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use gateway::journal::Reader;
-use pipeline::Cursor;
+use pipeline::{Cursor, Entry};
 use protocol::{MessageId, Receipt, Status};
 
 use crate::house::{House, PATIENCE, Ready};
@@ -140,9 +140,12 @@ impl Ledger {
 /// The records of the journal, in order. Raises only: nothing else is sent here.
 fn records(ready: &Ready) -> Vec<(MessageId, bytes::Bytes)> {
     let mut reader = Reader::open(&ready.journal).unwrap();
-    let records = reader.read_after(Cursor(0), usize::MAX).unwrap();
-    let records: Vec<_> =
-        records.into_iter().map(|record| (record.message_id, record.signed)).collect();
+    let entries = reader.read_after(Cursor(0), usize::MAX).unwrap();
+    let records: Vec<_> = entries
+        .iter()
+        .filter_map(Entry::message)
+        .map(|record| (record.message_id, record.signed.clone()))
+        .collect();
     let ids: HashSet<_> = records.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids.len(), records.len(), "an alert is in the journal twice");
     records

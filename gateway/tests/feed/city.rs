@@ -13,7 +13,7 @@ use gateway::feed::{Feed, FeedParts, Head};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{OperatorParts, serve};
 use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId, Zones};
+use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
 };
@@ -175,11 +175,11 @@ impl City {
     /// Alerts in these zones: journaled, synced and pushed.
     pub(crate) fn alerts(&mut self, zones: &[&'static str]) {
         let first = self.last() + 1;
-        let records: Vec<Record> =
-            (first..).zip(zones).map(|(at, zone)| record(at, zone)).collect();
-        self.journal.append(&records).unwrap();
+        let entries: Vec<Entry> =
+            (first..).zip(zones).map(|(at, zone)| record(at, zone).into()).collect();
+        self.journal.append(&entries).unwrap();
         self.history.extend(zones);
-        self.head.push(records);
+        self.head.push(entries);
     }
 
     /// The last cursor.
@@ -318,7 +318,7 @@ pub(crate) fn own_cursor_at_9() -> String {
 fn sealed(key: [u8; 16], cursor: u64) -> String {
     let mut out = vec![];
     let codec = gateway::feed::CursorCodec::new(key);
-    gateway::feed::encode_event(&record(cursor, "east"), &codec, &mut out);
+    gateway::feed::encode_event(&record(cursor, "east").into(), &codec, &mut out);
     String::from_utf8(out).unwrap()["id: ".len()..][..32].to_owned()
 }
 

@@ -164,6 +164,18 @@ pub struct Strike {
     pub alert: AlertId,
 }
 
+impl From<Record> for Entry {
+    fn from(record: Record) -> Self {
+        Self::Message(record)
+    }
+}
+
+impl From<Decision> for Entry {
+    fn from(decision: Decision) -> Self {
+        Self::Decision(decision)
+    }
+}
+
 impl Entry {
     /// Its place.
     #[must_use]
