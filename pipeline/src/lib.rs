@@ -13,8 +13,9 @@ mod zones;
 pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
 pub use lane::{Grade, Hint, Lane};
 pub use record::{
-    ACTOR_LEN_MAX, Act, Actor, Carrier, Cursor, Decision, DeviceIndex, Disposition, EVIDENCE_MAX,
-    Entry, Notice, REASON_LEN_MAX, Record, Rule, STRIKES_MAX, Standing, Strike, Verdict,
+    ACTOR_LEN_MAX, Act, Actor, BatchIndex, Carrier, Cursor, Decision, DeviceIndex, Disposition,
+    EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
+    STRIKES_MAX, Standing, Strike, Verdict,
 };
 pub use time::{Span, Time};
 pub use zones::{Zone, ZoneFault, ZoneId, ZoneIndex, ZonePlace, ZoneProblem, Zones};

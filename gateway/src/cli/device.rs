@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::{Failure, now, open_store, random, text_of};
 use crate::config::Config;
 use crate::registry::{
-    Enrolled, Enrolment, ImportError, ImportReport, Listed, check_text, parse_algorithm, parse_key,
-    parse_place,
+    Enrolled, Enrolment, ImportError, ImportOptions, ImportReport, Listed, check_text,
+    parse_algorithm, parse_key, parse_place,
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,9 @@ pub(super) enum DeviceCommand {
         /// Enrol the good rows even if others are bad
         #[arg(long)]
         skip_bad: bool,
+        /// Somebody answers for these devices: they have no time on probation
+        #[arg(long)]
+        vouched: bool,
         /// Print one JSON value
         #[arg(long)]
         json: bool,
@@ -70,7 +73,7 @@ pub(super) struct AddArguments {
     /// For people
     #[arg(long)]
     label: Option<String>,
-    /// For people
+    /// Whose it is: devices of one owner cannot confirm each other's alerts
     #[arg(long)]
     owner: Option<String>,
     /// The delivery that it came in
@@ -79,6 +82,9 @@ pub(super) struct AddArguments {
     /// Where it is mounted, in degrees
     #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
     at: Option<String>,
+    /// Somebody answers for it: it has no time on probation
+    #[arg(long)]
+    vouched: bool,
     /// Print one JSON value
     #[arg(long)]
     json: bool,
@@ -94,8 +100,8 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     match command {
-        DeviceCommand::Import { file, skip_bad, json } => {
-            import(&file, skip_bad, json, config, out)
+        DeviceCommand::Import { file, skip_bad, vouched, json } => {
+            import(&file, ImportOptions { skip_bad, vouched }, json, config, out)
         }
         DeviceCommand::Add(arguments) => add(&arguments, config, out),
         DeviceCommand::List { limit, after, json } => list((limit, after), json, config, out),
@@ -132,7 +138,7 @@ impl From<&ImportReport> for ImportAnswer {
 
 fn import(
     file: &Path,
-    skip_bad: bool,
+    options: ImportOptions,
     json: bool,
     config: &Config,
     out: &mut impl Write,
@@ -146,13 +152,13 @@ fn import(
         Box::new(BufReader::with_capacity(1 << 20, opened))
     };
     let report =
-        open_store(config)?.import(input, skip_bad, now()).map_err(|error| match error {
+        open_store(config)?.import(input, options, now()).map_err(|error| match error {
             ImportError::Header(_) | ImportError::Read(_) => {
                 Failure::Refused(format!("{name}: {error}"))
             }
             ImportError::Store(error) => error.into(),
         })?;
-    let undone = report.bad > 0 && !skip_bad;
+    let undone = report.bad > 0 && !options.skip_bad;
     if json {
         writeln!(out, "{}", serde_json::to_string(&ImportAnswer::from(&report))?)?;
     } else {
@@ -206,6 +212,7 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
         owner: owner.as_deref(),
         batch: batch.as_deref(),
         site: parse_place(lat.trim(), lon.trim()).map_err(usage)?,
+        vouched: arguments.vouched,
     };
     let result = match open_store(config)?.add(&device, now())? {
         Enrolled::Added => "added",
@@ -232,6 +239,7 @@ struct ListAnswer {
     batch: Option<String>,
     lat: Option<f64>,
     lon: Option<f64>,
+    vouched: bool,
     enrolled_at: String,
     revoked_at: Option<String>,
 }
@@ -247,6 +255,7 @@ impl From<Listed> for ListAnswer {
             batch: device.batch,
             lat: device.site.map(|site| site.lat()),
             lon: device.site.map(|site| site.lon()),
+            vouched: device.vouched,
             enrolled_at: text_of(device.enrolled_at),
             revoked_at: device.revoked_at.map(text_of),
         }

@@ -1,10 +1,14 @@
 //! Devices in memory: what a shard must know to verify a message, and nothing else.
 //!
-//! A million devices fit in about a quarter of a gigabyte, so labels, owners and batches stay in `registry.db`. A look-up
-//! copies the device out: no guard outlives the call, so none can be held across an await.
+//! A million devices fit in about a quarter of a gigabyte, so labels and the names of owners stay in `registry.db`; of an
+//! owner or a batch a device has the number. A look-up copies the device out: no guard outlives the call, so none can be
+//! held across an await.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use pipeline::DeviceIndex;
+use pipeline::{BatchIndex, DeviceIndex, Enrolment, OwnerIndex, Time};
 use protocol::{Algorithm, DeviceId, Position};
 
 use super::DeviceKey;
@@ -23,6 +27,17 @@ pub struct Device {
     pub revoked: bool,
     /// Where it was enrolled, if it was given a place: method [`protocol::Method::FixedSite`].
     pub site: Option<Position>,
+    /// Whose it is, what it came with, and since when.
+    pub enrolment: Enrolment,
+}
+
+/// Devices that came in together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many devices of it are enrolled and not revoked.
+    pub devices: u32,
 }
 
 impl Device {
@@ -37,35 +52,76 @@ impl Device {
 #[derive(Debug)]
 pub struct Registry {
     devices: DashMap<DeviceId, Entry>,
+    /// By [`BatchIndex`].
+    batches: ArcSwap<Vec<Batch>>,
 }
 
-/// A [`Device`] without what its place can be rebuilt from: 80 bytes instead of 92.
+/// A [`Device`] without what it can be rebuilt from: 92 bytes instead of 120.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     index: DeviceIndex,
     /// [`NOWHERE`] if it was given no place.
     lat_e7: i32,
     lon_e7: i32,
+    /// [`NOBODY`] if it has no owner.
+    owner: u32,
+    /// [`NOBODY`] if it came in no batch.
+    batch: u32,
+    /// [`Enrolment::trusted_from`] in whole seconds, rounded down.
+    trusted_from_s: u32,
     key: DeviceKey,
     revoked: bool,
 }
 
 /// No latitude, so no device is there.
 const NOWHERE: i32 = i32::MIN;
+/// No owner and no batch has this number.
+const NOBODY: u32 = u32::MAX;
+
+impl Entry {
+    fn new(device: &Device) -> Self {
+        let Device { index, key, revoked, site, enrolment } = *device;
+        let (lat_e7, lon_e7) = site.map_or((NOWHERE, 0), |site| (site.lat_e7(), site.lon_e7()));
+        Self {
+            index,
+            lat_e7,
+            lon_e7,
+            owner: enrolment.owner.map_or(NOBODY, |owner| owner.0),
+            batch: enrolment.batch.map_or(NOBODY, |batch| batch.0),
+            trusted_from_s: u32::try_from(enrolment.trusted_from.0 / MICROS).unwrap_or(u32::MAX),
+            key,
+            revoked,
+        }
+    }
+
+    fn device(&self) -> Device {
+        let Self { index, lat_e7, lon_e7, owner, batch, trusted_from_s, key, revoked } = *self;
+        let enrolment = Enrolment {
+            owner: (owner != NOBODY).then_some(OwnerIndex(owner)),
+            batch: (batch != NOBODY).then_some(BatchIndex(batch)),
+            trusted_from: Time(u64::from(trusted_from_s) * MICROS),
+        };
+        Device { index, key, revoked, site: site_at(lat_e7, lon_e7), enrolment }
+    }
+}
+
+/// Microseconds in a second.
+const MICROS: u64 = 1_000_000;
 
 impl Registry {
     /// A registry with room for `devices`; it grows beyond that.
     #[must_use]
     pub fn with_capacity(devices: usize) -> Self {
-        Self { devices: DashMap::with_capacity_and_shard_amount(devices, SHARDS) }
+        Self {
+            devices: DashMap::with_capacity_and_shard_amount(devices, SHARDS),
+            batches: ArcSwap::default(),
+        }
     }
 
     /// The device with this id.
     #[must_use]
     pub fn get(&self, id: &DeviceId) -> Option<Device> {
-        let entry = *self.devices.get(id)?;
-        let Entry { index, lat_e7, lon_e7, key, revoked } = entry;
-        Some(Device { index, key, revoked, site: site_at(lat_e7, lon_e7) })
+        self.devices.get(id).map(|entry| entry.device())
     }
 
     /// The place of the device with this id.
@@ -88,10 +144,26 @@ impl Registry {
 
     /// Enrols `device`, or replaces what is known of it.
     pub fn put(&self, id: DeviceId, device: &Device) {
-        let (lat_e7, lon_e7) =
-            device.site.map_or((NOWHERE, 0), |site| (site.lat_e7(), site.lon_e7()));
-        let Device { index, key, revoked, .. } = *device;
-        self.devices.insert(id, Entry { index, lat_e7, lon_e7, key, revoked });
+        self.devices.insert(id, Entry::new(device));
+    }
+
+    /// Every batch, by its [`BatchIndex`], with how many devices of it count.
+    #[must_use]
+    pub fn batches(&self) -> Arc<Vec<Batch>> {
+        self.batches.load_full()
+    }
+
+    /// Names the batches anew, by their [`BatchIndex`], and counts their devices: a pass over all devices.
+    pub(super) fn name_batches(&self, names: Vec<Arc<str>>) {
+        let mut batches: Vec<_> =
+            names.into_iter().map(|name| Batch { name, devices: 0 }).collect();
+        for entry in self.devices.iter().filter(|entry| !entry.revoked) {
+            let place = usize::try_from(entry.batch).ok();
+            if let Some(batch) = place.and_then(|place| batches.get_mut(place)) {
+                batch.devices += 1;
+            }
+        }
+        self.batches.store(Arc::new(batches));
     }
 }
 
@@ -114,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_as_small_as_the_memory_estimate_says() {
-        assert_eq!(size_of::<(DeviceId, Entry)>(), 96);
+        assert_eq!(size_of::<(DeviceId, Entry)>(), 108);
     }
 
     #[test]
@@ -127,11 +199,17 @@ mod tests {
             key: DeviceKey::EdDsa([9; 32]),
             revoked: false,
             site: site_at(-79_666_200, 1_126_326_000),
+            enrolment: Enrolment {
+                owner: Some(OwnerIndex(7)),
+                batch: Some(BatchIndex(0)),
+                trusted_from: Time(1_700_000_000_000_000),
+            },
         };
         registry.put(id, &device);
         assert_eq!(registry.get(&id), Some(device.clone()));
         assert_eq!(registry.index_of(&id), Some(DeviceIndex(5)));
-        let revoked = Device { revoked: true, site: None, ..device };
+        let enrolment = Enrolment::default();
+        let revoked = Device { revoked: true, site: None, enrolment, ..device };
         registry.put(id, &revoked);
         assert_eq!(registry.get(&id), Some(revoked));
         assert_eq!(registry.len(), 1);

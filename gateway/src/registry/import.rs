@@ -29,6 +29,15 @@ const COLUMNS: [&str; 8] =
     ["device_id", "alg", "public_key", "label", "owner", "batch", "lat", "lon"];
 const REQUIRED: usize = 3;
 
+/// How to import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportOptions {
+    /// Enrol the good rows even if others are bad.
+    pub skip_bad: bool,
+    /// Somebody answers for all of them.
+    pub vouched: bool,
+}
+
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportReport {
@@ -121,7 +130,7 @@ impl From<rusqlite::Error> for ImportError {
 }
 
 impl Store {
-    /// Enrols the devices in `file`. If any row is bad, nothing counts, unless `skip_bad`.
+    /// Enrols the devices in `file`. If any row is bad, nothing counts, unless bad rows are to be skipped.
     ///
     /// # Errors
     /// If the header does not name the columns, or if file or registry cannot be read or written. Nothing is changed
@@ -129,7 +138,7 @@ impl Store {
     pub fn import(
         &mut self,
         file: impl Read,
-        skip_bad: bool,
+        options: ImportOptions,
         now: Time,
     ) -> Result<ImportReport, ImportError> {
         let mut reader =
@@ -140,6 +149,7 @@ impl Store {
         let mut import = Import {
             columns,
             enroller: Enroller::begin(&transaction, now)?,
+            vouched: options.vouched,
             lines: HashMap::new(),
             report: ImportReport::default(),
         };
@@ -148,7 +158,7 @@ impl Store {
             import.take(&record)?;
         }
         let mut report = import.report;
-        let good = report.bad == 0 || skip_bad;
+        let good = report.bad == 0 || options.skip_bad;
         report.committed = good && report.added + report.updated > 0;
         if report.committed {
             transaction.commit()?;
@@ -168,6 +178,7 @@ impl Store {
 struct Import<'a> {
     columns: Columns,
     enroller: Enroller<'a>,
+    vouched: bool,
     /// Where each good id stands.
     lines: HashMap<DeviceId, u64>,
     report: ImportReport,
@@ -178,7 +189,7 @@ impl Import<'_> {
         let line = record.position().map_or(0, csv::Position::line);
         self.report.rows += 1;
         let refused = match self.columns.enrolment(record) {
-            Ok(device) => self.enrol(&device, line)?,
+            Ok(device) => self.enrol(&Enrolment { vouched: self.vouched, ..device }, line)?,
             Err(what) => Some(what),
         };
         if let Some(what) = refused {
@@ -251,6 +262,7 @@ impl Columns {
             owner: check_text("owner", text(owner, "owner")?)?,
             batch: check_text("batch", text(batch, "batch")?)?,
             site: parse_place(text(lat, "lat")?, text(lon, "lon")?)?,
+            vouched: false,
         })
     }
 }

@@ -11,10 +11,10 @@ mod store;
 mod subscriber;
 mod watcher;
 
-pub use device::{Device, Registry};
+pub use device::{Batch, Device, Registry};
 pub use import::{
-    ImportError, ImportReport, PROBLEMS_MAX, RowError, RowProblem, TEXT_LEN_MAX, check_text,
-    parse_algorithm, parse_key, parse_place,
+    ImportError, ImportOptions, ImportReport, PROBLEMS_MAX, RowError, RowProblem, TEXT_LEN_MAX,
+    check_text, parse_algorithm, parse_key, parse_place,
 };
 pub use key::{DeviceKey, KeyError};
 pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};

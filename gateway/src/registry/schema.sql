@@ -1,4 +1,5 @@
--- Devices and subscribers of one deployment. Changed by `gateway device` and `gateway subscriber`, read by the server.
+-- Devices, subscribers and operators of one deployment. Changed by `gateway device`, `gateway subscriber` and `gateway
+-- operator`, read by the server.
 -- Ids are 16 random bytes; times are milliseconds since 1970-01-01T00:00:00Z. To look at it: SELECT * FROM devices;
 CREATE TABLE registry (
     revision INTEGER NOT NULL          -- counts the transactions that changed something; a server reads what is newer
@@ -10,6 +11,11 @@ CREATE TABLE batch (
     name TEXT NOT NULL UNIQUE          -- a delivery of devices
 ) STRICT;
 
+CREATE TABLE owner (
+    owner_id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE          -- whose devices; for people. Two devices of one name have one owner
+) STRICT;
+
 -- Rows are never deleted and ids never reused: a new key is a new device.
 CREATE TABLE device (
     device_index INTEGER PRIMARY KEY,  -- place in a server's tables: dense from 0
@@ -17,11 +23,12 @@ CREATE TABLE device (
     algorithm INTEGER NOT NULL,        -- COSE number: -7 ES256, -8 EdDSA
     public_key BLOB NOT NULL,          -- ES256: x and y, 64 bytes; EdDSA: 32 bytes
     label TEXT,                        -- for people
-    owner TEXT,                        -- for people
+    owner_id INTEGER REFERENCES owner,
     batch_id INTEGER REFERENCES batch,
     lat_e7 INTEGER,                    -- where it is mounted, 1e-7 degrees
     lon_e7 INTEGER,
     enrolled_at INTEGER NOT NULL,
+    vouched INTEGER NOT NULL,          -- 1: somebody answers for it, so that it has no time on probation
     revoked_at INTEGER,                -- its messages are refused from then on
     revision INTEGER NOT NULL,         -- of the last change of this row
     CHECK ((lat_e7 IS NULL) = (lon_e7 IS NULL))
@@ -45,11 +52,12 @@ CREATE TABLE subscriber_zone (
 CREATE VIEW devices AS
 SELECT lower(hex(device_id)) AS device_id,
        CASE algorithm WHEN -7 THEN 'es256' WHEN -8 THEN 'eddsa' END AS alg,
-       label, owner, batch.name AS batch,
+       label, owner.name AS owner, batch.name AS batch,
        lat_e7 / 1e7 AS lat, lon_e7 / 1e7 AS lon,
        strftime('%Y-%m-%dT%H:%M:%fZ', enrolled_at / 1000.0, 'unixepoch') AS enrolled_at,
+       vouched,
        strftime('%Y-%m-%dT%H:%M:%fZ', revoked_at / 1000.0, 'unixepoch') AS revoked_at
-FROM device LEFT JOIN batch USING (batch_id);
+FROM device LEFT JOIN batch USING (batch_id) LEFT JOIN owner USING (owner_id);
 
 CREATE VIEW subscribers AS
 SELECT lower(hex(subscriber_id)) AS id,

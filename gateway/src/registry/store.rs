@@ -6,19 +6,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pipeline::{Time, ZoneId};
+use pipeline::{BatchIndex, Enrolment as Origin, OwnerIndex, Time};
 use protocol::{Algorithm, DeviceId, Position};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::device::site_at;
-use super::{DeviceKey, Subscriber, SubscriberId, TokenHash};
+use super::{DeviceKey, SubscriberId};
 use crate::sqlite::{self, OpenError, WriterOptions};
 
 /// Name of the file in the data directory.
 pub const REGISTRY_FILE: &str = "registry.db";
 
 /// The layout that this program reads and writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -40,9 +40,9 @@ pub enum StoreError {
     /// SQLite failed: the disk is full, the file damaged, or another command held it for a minute.
     #[error("registry.db: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The file was written by a later program. Use that one.
-    #[error("registry.db has layout {found}, but this program knows {VERSION} at most")]
-    Newer {
+    /// The file was written by another version of this program. Use that one, or enrol into an empty folder.
+    #[error("registry.db has layout {found}, but this program knows {VERSION}")]
+    OtherLayout {
         /// The layout of the file.
         found: i64,
     },
@@ -77,12 +77,14 @@ pub struct Enrolment<'a> {
     pub key: DeviceKey,
     /// For people.
     pub label: Option<&'a str>,
-    /// For people.
+    /// Whose it is, by a name. Devices of one name have one owner: they cannot confirm each other's alerts.
     pub owner: Option<&'a str>,
     /// The delivery that it came in.
     pub batch: Option<&'a str>,
     /// Where it is mounted.
     pub site: Option<Position>,
+    /// Somebody answers for it: it has no time on probation. Once said of a device it stays.
+    pub vouched: bool,
 }
 
 /// What an enrolment changed.
@@ -105,12 +107,14 @@ pub struct Listed {
     pub key: DeviceKey,
     /// For people.
     pub label: Option<String>,
-    /// For people.
+    /// Whose it is.
     pub owner: Option<String>,
     /// The delivery that it came in.
     pub batch: Option<String>,
     /// Where it is mounted.
     pub site: Option<Position>,
+    /// Whether somebody answers for it.
+    pub vouched: bool,
     /// When it was enrolled.
     pub enrolled_at: Time,
     /// When it was revoked, if it was.
@@ -121,7 +125,7 @@ impl Store {
     /// Opens the registry in `data_dir`; makes it if it is not there.
     ///
     /// # Errors
-    /// If the file cannot be made, is no registry, or was written by a later program.
+    /// If the file cannot be made, is no registry, or was written by another version of this program.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let options = WriterOptions { busy_timeout: BUSY_TIMEOUT, ..WriterOptions::DURABLE };
         let mut connection = sqlite::open_writer(&data_dir.join(REGISTRY_FILE), options)?;
@@ -136,7 +140,7 @@ impl Store {
         }
         let found = version_of(&connection)?;
         if found != VERSION {
-            return Err(StoreError::Newer { found });
+            return Err(StoreError::OtherLayout { found });
         }
         Ok(Self { connection })
     }
@@ -210,61 +214,14 @@ impl Store {
         Ok(())
     }
 
-    /// Lets a subscriber in who has the token with this hash.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn add_subscriber(
-        &mut self,
-        subscriber: &Subscriber,
-        token: TokenHash,
-        now: Time,
-    ) -> Result<(), StoreError> {
-        let transaction = self.change()?;
-        advance(&transaction)?;
-        transaction.execute(
-            "INSERT INTO subscriber VALUES (?1, ?2, ?3, ?4)",
-            params![subscriber.id.0, token.0, to_stored(now), to_stored(subscriber.expires_at)],
-        )?;
-        for zone in &subscriber.zones {
-            let insert = "INSERT OR IGNORE INTO subscriber_zone VALUES (?1, ?2)";
-            transaction.execute(insert, params![subscriber.id.0, zone.as_str()])?;
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Removes a subscriber: its token and its open feeds end.
-    ///
-    /// # Errors
-    /// If there is none with this id, or if the file cannot be written.
-    pub fn remove_subscriber(&mut self, id: SubscriberId) -> Result<(), StoreError> {
-        let transaction = self.change()?;
-        advance(&transaction)?;
-        let delete = "DELETE FROM subscriber WHERE subscriber_id = ?1";
-        if transaction.execute(delete, [id.0])? == 0 {
-            return Err(StoreError::UnknownSubscriber(id));
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Every subscriber, with when it was added.
+    /// What is stated about the device with this id; nothing if it is not enrolled.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn subscribers(&self) -> Result<Vec<(Subscriber, Time)>, StoreError> {
-        let mut statement = self.connection.prepare(
-            "SELECT subscriber_id, expires_at, created_at FROM subscriber ORDER BY created_at",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let mut subscribers = vec![];
-        for row in rows {
-            let (id, expires_at, created_at): ([u8; 16], i64, i64) = row?;
-            let zones = zones_of(&self.connection, SubscriberId(id))?;
-            let subscriber =
-                Subscriber { id: SubscriberId(id), zones, expires_at: from_stored(expires_at) };
-            subscribers.push((subscriber, from_stored(created_at)));
-        }
-        Ok(subscribers)
+    pub fn find(&self, id: DeviceId) -> Result<Option<Listed>, StoreError> {
+        let mut statement = self.connection.prepare_cached(FIND)?;
+        let mut rows = statement.query([id.0])?;
+        rows.next()?.map(read_listed).transpose()
     }
 
     pub(super) fn change(&mut self) -> Result<Transaction<'_>, StoreError> {
@@ -274,9 +231,12 @@ impl Store {
 
 const NEXT_INDEX: &str = "SELECT coalesce(max(device_index) + 1, 0) FROM device";
 
-const LIST: &str = "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, \
-     label, owner, batch.name, enrolled_at, revoked_at FROM device LEFT JOIN batch USING (batch_id) \
+const LIST: &str = "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, label, owner.name, batch.name, \
+     vouched, enrolled_at, revoked_at FROM device LEFT JOIN batch USING (batch_id) LEFT JOIN owner USING (owner_id) \
      WHERE device_index > ?1 ORDER BY device_index LIMIT ?2";
+const FIND: &str = "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, label, owner.name, batch.name, \
+     vouched, enrolled_at, revoked_at FROM device LEFT JOIN batch USING (batch_id) LEFT JOIN owner USING (owner_id) \
+     WHERE device_id = ?1";
 
 /// Enrols devices within one transaction, with one revision.
 pub(super) struct Enroller<'a> {
@@ -301,14 +261,15 @@ impl<'a> Enroller<'a> {
         if u32::try_from(self.next_index).is_err() {
             return Err(StoreError::Full);
         }
-        let batch = device.batch.map(|name| self.intern(name)).transpose()?;
+        let batch = device.batch.map(|name| self.batch(name)).transpose()?;
+        let owner = device.owner.map(|name| self.intern(OWNERS, name)).transpose()?;
         let (lat, lon) = device.site.map(|site| (site.lat_e7(), site.lon_e7())).unzip();
         let inserted = self
             .transaction
             .prepare_cached(
-                "INSERT INTO device (device_index, device_id, algorithm, public_key, label, owner, batch_id, \
-                 lat_e7, lon_e7, enrolled_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-                 ON CONFLICT (device_id) DO NOTHING",
+                "INSERT INTO device (device_index, device_id, algorithm, public_key, label, owner_id, batch_id, \
+                 lat_e7, lon_e7, enrolled_at, vouched, revision) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (device_id) DO NOTHING",
             )?
             .execute(params![
                 self.next_index,
@@ -316,24 +277,26 @@ impl<'a> Enroller<'a> {
                 device.key.algorithm().cose(),
                 device.key.as_bytes(),
                 device.label,
-                device.owner,
+                owner,
                 batch,
                 lat,
                 lon,
                 to_stored(self.now),
+                device.vouched,
                 self.revision,
             ])?;
         if inserted == 1 {
             self.next_index += 1;
             return Ok(Enrolled::Added);
         }
-        self.update(device, batch)
+        self.update(device, owner, batch)
     }
 
     /// States about a known device what is stated of it; what is not stated stays.
     fn update(
         &mut self,
         device: &Enrolment<'_>,
+        owner: Option<i64>,
         batch: Option<i64>,
     ) -> Result<Enrolled, StoreError> {
         let same_key = "SELECT algorithm = ?2 AND public_key = ?3 FROM device WHERE device_id = ?1";
@@ -348,39 +311,54 @@ impl<'a> Enroller<'a> {
         let changed = self
             .transaction
             .prepare_cached(
-                "UPDATE device SET label = coalesce(?2, label), owner = coalesce(?3, owner), \
+                "UPDATE device SET label = coalesce(?2, label), owner_id = coalesce(?3, owner_id), \
                  batch_id = coalesce(?4, batch_id), lat_e7 = coalesce(?5, lat_e7), \
-                 lon_e7 = coalesce(?6, lon_e7), revision = ?7 \
+                 lon_e7 = coalesce(?6, lon_e7), vouched = max(?7, vouched), revision = ?8 \
                  WHERE device_id = ?1 AND (coalesce(?2, label) IS NOT label \
-                 OR coalesce(?3, owner) IS NOT owner OR coalesce(?4, batch_id) IS NOT batch_id \
-                 OR coalesce(?5, lat_e7) IS NOT lat_e7 OR coalesce(?6, lon_e7) IS NOT lon_e7)",
+                 OR coalesce(?3, owner_id) IS NOT owner_id OR coalesce(?4, batch_id) IS NOT batch_id \
+                 OR coalesce(?5, lat_e7) IS NOT lat_e7 OR coalesce(?6, lon_e7) IS NOT lon_e7 \
+                 OR ?7 > vouched)",
             )?
             .execute(params![
                 device.id.0,
                 device.label,
-                device.owner,
+                owner,
                 batch,
                 lat,
                 lon,
+                device.vouched,
                 self.revision
             ])?;
         Ok(if changed == 0 { Enrolled::Unchanged } else { Enrolled::Updated })
     }
 
-    fn intern(&mut self, name: &str) -> Result<i64, StoreError> {
+    fn batch(&mut self, name: &str) -> Result<i64, StoreError> {
         if let Some((last, number)) = &self.batch
             && last == name
         {
             return Ok(*number);
         }
-        let insert = "INSERT OR IGNORE INTO batch (name) VALUES (?1)";
-        self.transaction.prepare_cached(insert)?.execute([name])?;
-        let find = "SELECT batch_id FROM batch WHERE name = ?1";
-        let number = self.transaction.prepare_cached(find)?.query_row([name], |row| row.get(0))?;
+        let number = self.intern(BATCHES, name)?;
         self.batch = Some((name.to_owned(), number));
         Ok(number)
     }
+
+    /// The number of this name, given to it when it is first seen.
+    fn intern(&self, (insert, find): (&str, &str), name: &str) -> Result<i64, StoreError> {
+        self.transaction.prepare_cached(insert)?.execute([name])?;
+        Ok(self.transaction.prepare_cached(find)?.query_row([name], |row| row.get(0))?)
+    }
 }
+
+/// Numbers are dense from 1: rows are never deleted, and a name that is known takes none.
+const BATCHES: (&str, &str) = (
+    "INSERT INTO batch (name) VALUES (?1) ON CONFLICT (name) DO NOTHING",
+    "SELECT batch_id FROM batch WHERE name = ?1",
+);
+const OWNERS: (&str, &str) = (
+    "INSERT INTO owner (name) VALUES (?1) ON CONFLICT (name) DO NOTHING",
+    "SELECT owner_id FROM owner WHERE name = ?1",
+);
 
 fn version_of(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
@@ -394,7 +372,7 @@ fn advance(transaction: &Transaction<'_>) -> Result<i64, StoreError> {
 
 fn read_listed(row: &Row<'_>) -> Result<Listed, StoreError> {
     let (_, id, key, site) = read_identity(row)?;
-    let revoked_at: Option<i64> = row.get(10)?;
+    let revoked_at: Option<i64> = row.get(11)?;
     Ok(Listed {
         id,
         key,
@@ -402,7 +380,8 @@ fn read_listed(row: &Row<'_>) -> Result<Listed, StoreError> {
         owner: row.get(7)?,
         batch: row.get(8)?,
         site,
-        enrolled_at: from_stored(row.get(9)?),
+        vouched: row.get(9)?,
+        enrolled_at: from_stored(row.get(10)?),
         revoked_at: revoked_at.map(from_stored),
     })
 }
@@ -425,18 +404,30 @@ pub(super) fn read_identity(
     Ok((number, DeviceId(row.get(1)?), key, site))
 }
 
-pub(super) fn zones_of(
-    connection: &Connection,
-    id: SubscriberId,
-) -> Result<Vec<ZoneId>, StoreError> {
-    let select = "SELECT zone FROM subscriber_zone WHERE subscriber_id = ?1 ORDER BY zone";
-    let mut statement = connection.prepare_cached(select)?;
-    let zones = statement.query_map([id.0], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;
-    Ok(zones.collect::<Result<_, _>>()?)
+/// The columns `owner_id, batch_id, enrolled_at, vouched` from the column `first` on, of the device `index`.
+pub(super) fn read_origin(row: &Row<'_>, first: usize, index: u32) -> Result<Origin, StoreError> {
+    let number = |column: usize, what| -> Result<Option<u32>, StoreError> {
+        let number: Option<i64> = row.get(column)?;
+        let damaged = StoreError::Damaged { index: i64::from(index), what };
+        number
+            .map(|number| u32::try_from(number - 1).ok().filter(|number| *number < u32::MAX))
+            .map_or(Ok(None), |number| number.map(Some).ok_or(damaged))
+    };
+    let enrolled_at = from_stored(row.get(first + 2)?);
+    let vouched: bool = row.get(first + 3)?;
+    Ok(Origin {
+        owner: number(first, "owner")?.map(OwnerIndex),
+        batch: number(first + 1, "batch")?.map(BatchIndex),
+        // A registry that was restored by hand may state no time; it must not count as somebody's word.
+        trusted_from: if vouched { Time(0) } else { enrolled_at.max(EARLIEST) },
+    })
 }
 
+/// The least time that stands for itself: whole seconds are kept in memory, and 0 says that a device was vouched for.
+const EARLIEST: Time = Time(1_000_000);
+
 /// Milliseconds, as the file keeps times.
-fn to_stored(time: Time) -> i64 {
+pub(super) fn to_stored(time: Time) -> i64 {
     i64::try_from(time.to_millis().0).unwrap_or(i64::MAX)
 }
 
@@ -444,6 +435,10 @@ fn to_stored(time: Time) -> i64 {
 pub(super) fn from_stored(millis: i64) -> Time {
     Time(u64::try_from(millis).unwrap_or_default().saturating_mul(1_000))
 }
+
+mod tokens;
+
+pub(super) use tokens::zones_of;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use pipeline::DeviceIndex;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-use super::store::{REGISTRY_FILE, Store, StoreError, from_stored, read_identity, zones_of};
+use super::store::{
+    REGISTRY_FILE, Store, StoreError, from_stored, read_identity, read_origin, zones_of,
+};
 use super::{Device, Registry, Subscriber, SubscriberId, Subscribers, TokenHash};
 use crate::sqlite;
 
@@ -102,18 +104,29 @@ fn read_devices(
     registry: &Registry,
 ) -> Result<u64, StoreError> {
     let mut statement = transaction.prepare_cached(
-        "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, revoked_at IS NOT NULL \
-         FROM device WHERE revision > ?1",
+        "SELECT device_index, device_id, algorithm, public_key, lat_e7, lon_e7, revoked_at IS NOT NULL, owner_id, \
+         batch_id, enrolled_at, vouched FROM device WHERE revision > ?1",
     )?;
     let mut rows = statement.query([after])?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         let (index, id, key, site) = read_identity(row)?;
         let revoked = row.get(6)?;
-        registry.put(id, &Device { index: DeviceIndex(index), key, revoked, site });
+        let enrolment = read_origin(row, 7, index)?;
+        registry.put(id, &Device { index: DeviceIndex(index), key, revoked, site, enrolment });
         count += 1;
     }
+    if count > 0 {
+        registry.name_batches(read_batches(transaction)?);
+    }
     Ok(count)
+}
+
+/// The names of the batches, by their numbers, which are dense.
+fn read_batches(transaction: &Transaction<'_>) -> Result<Vec<Arc<str>>, StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT name FROM batch ORDER BY batch_id")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0).map(Arc::from))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 fn read_subscribers(
@@ -144,7 +157,15 @@ mod tests {
 
     fn enrolment(id: u8) -> Enrolment<'static> {
         let key = DeviceKey::EdDsa([id; 32]);
-        Enrolment { id: DeviceId([id; 16]), key, label: None, owner: None, batch: None, site: None }
+        Enrolment {
+            id: DeviceId([id; 16]),
+            key,
+            label: None,
+            owner: None,
+            batch: None,
+            site: None,
+            vouched: false,
+        }
     }
 
     #[test]

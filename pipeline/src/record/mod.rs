@@ -4,6 +4,7 @@
 //! a record is derived from; they travel as one shared buffer and are never copied or re-encoded.
 
 mod decision;
+mod enrolment;
 
 use core::fmt;
 
@@ -17,6 +18,7 @@ pub use decision::{
     ACTOR_LEN_MAX, Act, Actor, Decision, EVIDENCE_MAX, Entry, Notice, REASON_LEN_MAX, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
+pub use enrolment::{BatchIndex, DeviceIndex, Enrolment, Model, OwnerIndex};
 
 /// A place in the journal. The first record is at 1; a record's cursor is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -29,10 +31,6 @@ impl Cursor {
         Self(self.0 + 1)
     }
 }
-
-/// A device's place in the registry: dense, stable for the life of the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeviceIndex(pub u32);
 
 /// The way a message came in. The numbers are the journal's and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -21,7 +21,8 @@ fn open() -> (tempfile::TempDir, Store) {
 }
 
 fn import(store: &mut Store, rows: &str, skip_bad: bool) -> ImportReport {
-    store.import(format!("{HEADER}{rows}").as_bytes(), skip_bad, Time(0)).unwrap()
+    let options = ImportOptions { skip_bad, ..ImportOptions::default() };
+    store.import(format!("{HEADER}{rows}").as_bytes(), options, Time(0)).unwrap()
 }
 
 fn good_rows(count: u32) -> String {
@@ -53,10 +54,10 @@ fn good_rows_are_enrolled_and_the_same_file_again_changes_nothing() {
 fn columns_may_be_missing_or_stand_in_another_order() {
     let (_folder, mut store) = open();
     let file = format!("public_key,device_id,alg,lon,lat\n{EDDSA},{},eddsa,112.5,-7.25\n", id(1));
-    let report = store.import(file.as_bytes(), false, Time(0)).unwrap();
+    let report = store.import(file.as_bytes(), ImportOptions::default(), Time(0)).unwrap();
     assert_eq!(report.added, 1);
     let file = format!("\u{feff}device_id, alg ,public_key\r\n{},eddsa,{EDDSA}\r\n", id(2));
-    assert_eq!(store.import(file.as_bytes(), false, Time(0)).unwrap().added, 1);
+    assert_eq!(store.import(file.as_bytes(), ImportOptions::default(), Time(0)).unwrap().added, 1);
     let mut sites = vec![];
     let each = |device: super::super::Listed| -> Result<(), StoreError> {
         sites.push(device.site);
@@ -75,7 +76,9 @@ fn a_header_that_does_not_name_the_columns_is_refused() {
         ("device_id,alg,public_key,lattitude", "column \"lattitude\" is not known"),
         ("device_id,alg,public_key,alg", "column \"alg\" stands twice"),
     ] {
-        let error = store.import(header.as_bytes(), true, Time(0)).unwrap_err();
+        let error = store
+            .import(header.as_bytes(), ImportOptions { skip_bad: true, vouched: false }, Time(0))
+            .unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
     }
 }
@@ -129,7 +132,9 @@ fn bytes_that_are_no_text_are_a_bad_row_and_the_report_is_bounded() {
         file.extend_from_slice(format!("{},eddsa,{EDDSA},", id(number)).as_bytes());
         file.extend_from_slice(b"\xff,,,,\n");
     }
-    let report = store.import(file.as_slice(), true, Time(0)).unwrap();
+    let report = store
+        .import(file.as_slice(), ImportOptions { skip_bad: true, vouched: false }, Time(0))
+        .unwrap();
     assert_eq!((report.bad, report.problems.len()), (150, PROBLEMS_MAX));
     assert_eq!(report.problems[0], RowProblem { line: 2, what: RowError::NotText("label") });
 }
@@ -177,7 +182,7 @@ proptest! {
     fn no_file_stops_the_import(file in prop::collection::vec(any::<u8>(), 0..200)) {
         let (_folder, mut store) = open();
         let whole = [HEADER.as_bytes(), &file].concat();
-        let report = store.import(whole.as_slice(), true, Time(0)).unwrap();
+        let report = store.import(whole.as_slice(), ImportOptions { skip_bad: true, vouched: false }, Time(0)).unwrap();
         prop_assert_eq!(report.added, 0);
     }
 }

@@ -1,6 +1,9 @@
 //! What the registry on disk promises: one key for an id, nothing half done, nothing secret kept.
 
+use pipeline::ZoneId;
+
 use super::*;
+use crate::registry::{Subscriber, TokenHash};
 
 const NOW: Time = Time(1_700_000_000_000_000);
 
@@ -18,6 +21,7 @@ fn enrolment(id: u8) -> Enrolment<'static> {
         owner: None,
         batch: Some("2026-01"),
         site: site_at(-79_666_200, 1_126_326_000),
+        vouched: false,
     }
 }
 
@@ -43,6 +47,7 @@ fn a_device_is_listed_as_it_was_enrolled() {
         owner: None,
         batch: Some("2026-01".to_owned()),
         site: enrolment(1).site,
+        vouched: false,
         enrolled_at: NOW,
         revoked_at: None,
     };
@@ -136,6 +141,37 @@ fn a_later_layout_is_refused() {
     let (folder, store) = open();
     store.connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
     assert!(
-        matches!(Store::open(folder.path()), Err(StoreError::Newer { found }) if found == VERSION + 1)
+        matches!(Store::open(folder.path()), Err(StoreError::OtherLayout { found }) if found == VERSION + 1)
     );
+}
+
+#[test]
+fn a_word_for_a_device_stays_and_one_name_is_one_owner() {
+    let (folder, mut store) = open();
+    let owned = |id, owner| Enrolment { owner: Some(owner), ..enrolment(id) };
+    store.add(&owned(1, "Siti"), NOW).unwrap();
+    store.add(&Enrolment { vouched: true, ..owned(2, "Siti") }, NOW).unwrap();
+    store.add(&Enrolment { batch: Some("2026-02"), ..owned(3, "Budi") }, NOW).unwrap();
+    let loaded = crate::registry::load(folder.path()).unwrap();
+    let origin = |id| loaded.registry.get(&DeviceId([id; 16])).unwrap().enrolment;
+    assert_eq!(origin(1).owner, origin(2).owner);
+    assert_ne!(origin(1).owner, origin(3).owner);
+    assert_eq!(origin(1).batch, Some(BatchIndex(0)));
+    assert_eq!(origin(3).batch, Some(BatchIndex(1)));
+    assert_eq!([1, 2, 3].map(|id| origin(id).trusted_from), [NOW, Time(0), NOW]);
+    let batches: Vec<_> = loaded
+        .registry
+        .batches()
+        .iter()
+        .map(|batch| (batch.name.to_string(), batch.devices))
+        .collect();
+    assert_eq!(batches, [("2026-01".to_owned(), 2), ("2026-02".to_owned(), 1)]);
+
+    assert_eq!(store.add(&owned(2, "Siti"), NOW).unwrap(), Enrolled::Unchanged);
+    let vouched = Enrolment { vouched: true, ..owned(1, "Siti") };
+    assert_eq!(store.add(&vouched, NOW).unwrap(), Enrolled::Updated);
+    assert_eq!(store.add(&owned(1, "Siti"), NOW).unwrap(), Enrolled::Unchanged);
+    let found = store.find(DeviceId([1; 16])).unwrap().unwrap();
+    assert_eq!((found.vouched, found.owner.as_deref()), (true, Some("Siti")));
+    assert_eq!(store.find(DeviceId([9; 16])).unwrap(), None);
 }
