@@ -5,7 +5,7 @@
 //! so that entitlement is decided on a few zones per chunk, not on text.
 
 use bytes::Bytes;
-use pipeline::{Cursor, Entry, ZoneId};
+use pipeline::{Act, Cursor, Decision, Entry, ZoneId};
 
 use super::cursor::CursorCodec;
 use super::event::encode_event;
@@ -129,7 +129,7 @@ impl ChunkBuilder {
         debug_assert!(entry.cursor() > self.last, "entries come in journal order");
         self.last = entry.cursor();
         if encode_event(entry, codec, &mut self.bytes) {
-            let zone = self.zone_index(entry.zone());
+            let zone = self.zone_index(shown_zone(entry));
             self.events.push(Event { cursor: entry.cursor(), end: self.bytes.len(), zone });
         }
     }
@@ -163,6 +163,14 @@ impl ChunkBuilder {
             self.zones.push(zone.clone());
             self.zones.len() - 1
         })
+    }
+}
+
+/// The zone that must allow an event. An alert that is promoted is seen by those who could see it when it came.
+fn shown_zone(entry: &Entry) -> &ZoneId {
+    match entry {
+        Entry::Decision(Decision { act: Act::Promote, raise: Some(raise), .. }) => &raise.zone,
+        _ => entry.zone(),
     }
 }
 
@@ -203,6 +211,19 @@ mod tests {
             prop_assert_eq!(count, expected.len());
             prop_assert_eq!(cursors(&bytes), expected);
         }
+    }
+
+    #[test]
+    fn promotion_is_seen_by_those_who_may_see_its_raise() {
+        let raise = std::sync::Arc::new(record(1, "klojen"));
+        let zone = ZoneId::new("kota");
+        let decision = crate::journal::testing::promotion(2, 1);
+        let promotion = Decision { zone, raise: Some(raise), ..decision };
+        let mut builder = ChunkBuilder::new(Cursor(1));
+        builder.push(&promotion.into(), &CursorCodec::new([7; 16]));
+        let chunk = builder.take().unwrap();
+        assert_eq!(chunk.select(Cursor(1), |zone| zone.as_str() == "klojen").1, 1);
+        assert_eq!(chunk.select(Cursor(1), |zone| zone.as_str() == "kota").1, 0);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! One record as one server-sent event: `id:`, `event: alert` and one line of JSON.
+//! One entry of the journal as one server-sent event: `id:`, `event:` and one line of JSON.
 //!
-//! It is given a journaled record and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
-//! on the feed. What the message itself says (place, note, battery) is read again from its signed bytes, which are the
+//! It is given a journaled entry and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
+//! on the feed. A message is `event: alert`, or `event: held` where it is shown to operators and nobody is paged; an
+//! alert that is promoted is shown again as `event: alert`. Decisions are encoded elsewhere. What the message itself says (place, note, battery) is read again from its signed bytes, which are the
 //! truth; they were verified when they came. Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
 
-use pipeline::{Entry, Record, Time};
+use pipeline::{Act, Cursor, Disposition, Entry, Record, Time};
 use protocol::{Envelope, Kind, Labels, Message, Position};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
+use super::decision;
 
 const DAY_MS: u64 = 86_400_000;
+/// Length of a time in text.
+pub(super) const TIME_LEN: usize = 24;
 
 /// The JSON of an event. Names are part of the contract with subscribers; names may be added.
 #[derive(Serialize)]
@@ -24,6 +28,11 @@ struct EventData<'a> {
     zone: &'a str,
     received_at: &'a str,
     flags: Flags,
+    page: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joins: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promoted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,24 +76,44 @@ impl Serialize for Flags {
 
 /// Appends the event of `entry` to `out`. Returns whether there is one: heartbeats are not on the feed.
 pub fn encode_event(entry: &Entry, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
-    let Entry::Message(record) = entry else { return false };
-    if record.kind == Kind::Heartbeat {
-        return false;
-    }
     let start = out.len();
-    out.extend_from_slice(b"id: ");
-    out.extend_from_slice(&codec.seal(record.cursor));
-    out.extend_from_slice(b"\nevent: alert\ndata: ");
-    if let Err(error) = write_data(record, out) {
+    let encoded = match entry {
+        Entry::Message(record) if record.kind == Kind::Heartbeat => return false,
+        Entry::Message(record) => encode_message(record, record.cursor, false, codec, out),
+        Entry::Decision(decision) => match (&decision.act, &decision.raise) {
+            (Act::Promote, Some(raise)) => encode_message(raise, decision.cursor, true, codec, out),
+            _ => decision::encode(decision, codec, out),
+        },
+    };
+    if let Err(error) = encoded {
         out.truncate(start);
-        tracing::error!(message = %record.message_id, %error, "event cannot be written");
+        tracing::error!(cursor = entry.cursor().0, %error, "event cannot be written");
         return false;
     }
-    out.extend_from_slice(b"\n\n");
     true
 }
 
-fn write_data(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()> {
+/// Appends the event at `cursor` that shows `record`.
+fn encode_message(
+    record: &Record,
+    cursor: Cursor,
+    promoted: bool,
+    codec: &CursorCodec,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(&codec.seal(cursor));
+    let held = record.disposition == Disposition::Held && !promoted;
+    let name: &[u8] = if held { b"held" } else { b"alert" };
+    out.extend_from_slice(b"\nevent: ");
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"\ndata: ");
+    write_data(record, promoted, out)?;
+    out.extend_from_slice(b"\n\n");
+    Ok(())
+}
+
+fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let message = decode(record);
     let position = match (message.and_then(|message| message.position), record.site) {
         (Some(position), _) => Some(Place::new(&position, "message")),
@@ -95,6 +124,7 @@ fn write_data(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let message_id = hex(record.message_id.as_bytes());
     let device_id = hex(record.device.as_bytes());
     let received_at = rfc3339(record.received_at);
+    let joins = record.joins.map(|alert| hex(alert.as_bytes()));
     let data = EventData {
         alert_id: alert_id.as_ref().map(|text| ascii(text)),
         message_id: ascii(&message_id),
@@ -105,6 +135,9 @@ fn write_data(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()> {
         zone: record.zone.as_str(),
         received_at: ascii(&received_at),
         flags: Flags(record.labels),
+        page: promoted || record.disposition == Disposition::Paged,
+        joins: joins.as_ref().map(|text| ascii(text)),
+        promoted: promoted.then_some(true),
         silent: record.labels.contains(protocol::Label::Silent).then_some(true),
         battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
         note: message.and_then(|message| message.note),
@@ -141,12 +174,12 @@ pub(super) fn hex(bytes: &[u8; 16]) -> [u8; 32] {
 }
 
 /// Text of bytes that are ASCII by construction.
-fn ascii(bytes: &[u8]) -> &str {
+pub(super) fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// `time` as RFC 3339 in UTC with milliseconds. Years beyond 9999 are shown as 9999.
-fn rfc3339(time: Time) -> [u8; 24] {
+pub(super) fn rfc3339(time: Time) -> [u8; TIME_LEN] {
     let ms = time.to_millis().0;
     let (year, month, day) = civil(ms / DAY_MS);
     let of_day = ms % DAY_MS;
@@ -245,7 +278,7 @@ mod tests {
             "\"position\":{\"lat\":-7.96662,\"lon\":112.6326,\"radius_m\":12,\"method\":\"gnss\",",
             "\"age_s\":3,\"source\":\"message\"},\"zone\":\"klojen\",",
             "\"received_at\":\"2026-02-28T23:59:59.999Z\",\"flags\":[\"silent\",\"counters_behind\"],",
-            "\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
+            "\"page\":true,\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
         );
         assert_eq!(encoded(&golden()), expected);
     }
@@ -272,6 +305,28 @@ mod tests {
         assert_eq!(data["alert_id"], "abababababababababababababababab");
         assert_eq!(data["position"], serde_json::Value::Null);
         assert_eq!(data.get("note"), None);
+    }
+
+    #[test]
+    fn only_a_first_press_pages_and_a_held_one_is_another_event() {
+        let shown = |disposition, joins| {
+            let record = Record { disposition, joins, ..golden() };
+            let event = encoded(&record);
+            let name = event.lines().find_map(|line| line.strip_prefix("event: ")).unwrap();
+            (name.to_owned(), data(&record)["page"].clone(), data(&record)["joins"].clone())
+        };
+        let open = AlertId([0xcd; 16]);
+        let (yes, no, nothing) = (true.into(), false.into(), serde_json::Value::Null);
+        for (disposition, joins, expected) in [
+            (Disposition::Paged, None, ("alert", &yes, &nothing)),
+            (Disposition::Joined, Some(open), ("alert", &no, &open.to_string().into())),
+            (Disposition::Noticed, None, ("alert", &no, &nothing)),
+            (Disposition::Follows, None, ("alert", &no, &nothing)),
+            (Disposition::Held, None, ("held", &no, &nothing)),
+        ] {
+            let (name, page, joined) = shown(disposition, joins);
+            assert_eq!((&*name, &page, &joined), expected, "{disposition}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The feed: every synced alert, to every subscriber who is entitled to its zone, in journal order, at least once.
+//! The feed: every synced alert and decision, to every subscriber who is entitled to its zone, in journal order, at least
+//! once.
 //!
 //! A subscriber pulls by cursor; wake-ups carry no data, so nothing can be lost between them. Near the head it reads
 //! the ring ([`Head`]), where each event is encoded once for all; further behind it reads the journal. It is served as
@@ -8,6 +9,7 @@ mod access;
 mod backlog;
 mod chunk;
 mod cursor;
+mod decision;
 mod entitlement;
 mod event;
 mod head;

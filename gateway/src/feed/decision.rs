@@ -1,0 +1,245 @@
+//! A decision as one server-sent event: `event: decision`, or `event: notice` where operators are told of something that
+//! no single alert shows.
+//!
+//! It is given a journaled decision and appends bytes. It holds what whoever is entitled to the zone may know: who
+//! decided what about which device or alert, why, and how the device stands. Never a place, an owner or what a sender
+//! wrote; those belong to alerts and to the registry.
+
+use pipeline::{Act, Actor, Decision, Notice, Standing};
+use protocol::AlertId;
+use serde::{Serialize, Serializer};
+
+use super::cursor::CursorCodec;
+use super::event::{TIME_LEN, ascii, hex, rfc3339};
+
+/// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
+#[derive(Serialize)]
+struct DecisionData<'a> {
+    act: &'a str,
+    decided_at: Moment,
+    actor: ActorData<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert_id: Option<Id>,
+    zone: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    evidence: Evidence<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<StandingData>,
+}
+
+/// The JSON of a notice.
+#[derive(Serialize)]
+struct NoticeData<'a> {
+    decided_at: Moment,
+    actor: ActorData<'a>,
+    zone: &'a str,
+    alerts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    evidence: Evidence<'a>,
+}
+
+/// Who decided: a person by the name of their token, or a rule.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ActorData<'a> {
+    Operator(&'a str),
+    Rule(&'a str),
+}
+
+impl<'a> From<&'a Actor> for ActorData<'a> {
+    fn from(actor: &'a Actor) -> Self {
+        match actor {
+            Actor::Operator(name) => Self::Operator(name),
+            Actor::Rule(rule) => Self::Rule(rule.name()),
+        }
+    }
+}
+
+/// How the device stands from here on, as far as operators act on it.
+#[derive(Serialize)]
+struct StandingData {
+    strikes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked_until: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probation_until: Option<Moment>,
+}
+
+impl From<&Standing> for StandingData {
+    fn from(standing: &Standing) -> Self {
+        Self {
+            strikes: standing.strikes.len(),
+            blocked_until: standing.blocked_until.map(Moment::from),
+            probation_until: standing.probation_until.map(Moment::from),
+        }
+    }
+}
+
+/// A time as RFC 3339.
+struct Moment([u8; TIME_LEN]);
+
+impl From<pipeline::Time> for Moment {
+    fn from(time: pipeline::Time) -> Self {
+        Self(rfc3339(time))
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(ascii(&self.0))
+    }
+}
+
+/// An id as hexadecimal digits.
+struct Id([u8; 32]);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(ascii(&self.0))
+    }
+}
+
+/// The alerts that it rests on.
+struct Evidence<'a>(&'a [AlertId]);
+
+impl Serialize for Evidence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|alert| Id(hex(alert.as_bytes()))))
+    }
+}
+
+/// Appends the event of a decision that shows no alert.
+pub(super) fn encode(
+    decision: &Decision,
+    codec: &CursorCodec,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(&codec.seal(decision.cursor));
+    if let Act::Notice(notice) = &decision.act {
+        out.extend_from_slice(b"\nevent: notice\ndata: ");
+        serde_json::to_writer(&mut *out, &notice_data(decision, notice))?;
+    } else {
+        out.extend_from_slice(b"\nevent: decision\ndata: ");
+        serde_json::to_writer(&mut *out, &decision_data(decision))?;
+    }
+    out.extend_from_slice(b"\n\n");
+    Ok(())
+}
+
+fn decision_data(decision: &Decision) -> DecisionData<'_> {
+    let (verdict, until) = match decision.act {
+        Act::Verdict(verdict) => (Some(verdict.name()), None),
+        Act::Block { until } | Act::Probation { until } => (None, Some(Moment::from(until))),
+        _ => (None, None),
+    };
+    DecisionData {
+        act: decision.act.name(),
+        decided_at: decision.decided_at.into(),
+        actor: (&decision.actor).into(),
+        device_id: decision.device.map(|device| Id(hex(device.as_bytes()))),
+        alert_id: decision.alert.map(|(alert, _)| Id(hex(alert.as_bytes()))),
+        zone: decision.zone.as_str(),
+        verdict,
+        until,
+        reason: decision.reason.as_deref(),
+        evidence: Evidence(&decision.evidence),
+        standing: decision.standing.as_ref().map(StandingData::from),
+    }
+}
+
+fn notice_data<'a>(decision: &'a Decision, notice: &'a Notice) -> NoticeData<'a> {
+    NoticeData {
+        decided_at: decision.decided_at.into(),
+        actor: (&decision.actor).into(),
+        zone: decision.zone.as_str(),
+        alerts: notice.alerts,
+        batch: notice.batch.as_deref(),
+        model: notice.model.as_deref(),
+        evidence: Evidence(&decision.evidence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pipeline::{Rule, Time};
+
+    use super::*;
+    use crate::feed::encode_event;
+    use crate::journal::testing::{decision, promotion};
+
+    fn encoded(decision: Decision) -> (String, serde_json::Value) {
+        let mut out = vec![];
+        assert!(encode_event(&decision.into(), &CursorCodec::new([7; 16]), &mut out));
+        let event = String::from_utf8(out).unwrap();
+        let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        (line("event: ").to_owned(), serde_json::from_str(line("data: ")).unwrap())
+    }
+
+    #[test]
+    fn verdict_says_who_what_why_and_how_the_device_stands() {
+        let (name, data) = encoded(decision(9, 4));
+        let raise = crate::journal::testing::record(4);
+        assert_eq!(name, "decision");
+        let expected = serde_json::json!({
+            "act": "verdict",
+            "decided_at": "2027-01-15T08:00:00.000Z",
+            "actor": {"operator": "siti"},
+            "device_id": raise.device.to_string(),
+            "alert_id": raise.message_id.to_string(),
+            "zone": "klojen",
+            "verdict": "prank",
+            "reason": "laughed and hung up",
+            "evidence": [raise.message_id.to_string()],
+            "standing": {"strikes": 1, "blocked_until": "2027-01-15T08:00:00.001Z"},
+        });
+        assert_eq!(data, expected);
+    }
+
+    #[test]
+    fn notice_is_an_event_of_its_own() {
+        let notice = Notice { alerts: 41, batch: Some(Arc::from("2026-03")), model: None };
+        let told = Decision {
+            actor: Actor::Rule(Rule::Surge),
+            act: Act::Notice(notice),
+            device: None,
+            alert: None,
+            standing: None,
+            decided_at: Time(1_772_323_199_999_999),
+            ..decision(9, 4)
+        };
+        let (name, data) = encoded(told);
+        assert_eq!(name, "notice");
+        assert_eq!(data["actor"], serde_json::json!({"rule": "surge"}));
+        assert_eq!((&data["alerts"], &data["batch"]), (&41.into(), &"2026-03".into()));
+        assert_eq!(data["decided_at"], "2026-02-28T23:59:59.999Z");
+    }
+
+    #[test]
+    fn promotion_shows_its_raise_as_a_paged_alert() {
+        let (name, data) = encoded(promotion(9, 4));
+        let raise = crate::journal::testing::record(4);
+        assert_eq!(name, "alert");
+        assert_eq!((&data["page"], &data["promoted"]), (&true.into(), &true.into()));
+        assert_eq!(data["alert_id"], raise.message_id.to_string());
+        assert_eq!(data["kind"], "raise");
+    }
+
+    #[test]
+    fn promotion_without_its_raise_is_shown_as_a_decision() {
+        let (name, data) = encoded(Decision { raise: None, ..promotion(9, 4) });
+        assert_eq!((&*name, &data["act"]), ("decision", &"promote".into()));
+    }
+}
