@@ -1,4 +1,4 @@
-//! What is decided about a verified message: the desk and the zones, as state machines over values and time.
+//! What is decided: the desk, the zones, and what strangers get, as state machines over values and time.
 //!
 //! Everything here is a function of its inputs. It is given verified messages, the current time and what the journal
 //! and the index report; it yields records to append, receipts to send and questions to look up. It reads no clock,
@@ -7,6 +7,7 @@
 mod desk;
 mod lane;
 mod record;
+mod strangers;
 mod time;
 mod zones;
 
@@ -17,5 +18,6 @@ pub use record::{
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
+pub use strangers::{AddressStanding, Cost, CostConfig, CostTable, Neighbourhood};
 pub use time::{Span, Time};
 pub use zones::{Zone, ZoneFault, ZoneId, ZoneIndex, ZonePlace, ZoneProblem, Zones};
