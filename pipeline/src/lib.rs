@@ -18,6 +18,9 @@ pub use record::{
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
-pub use strangers::{AddressStanding, Cost, CostConfig, CostTable, Neighbourhood};
+pub use strangers::{
+    AddressStanding, Asking, Cost, CostConfig, CostTable, FairQueue, Ladder, LadderConfig, Load,
+    Neighbourhood, Pushed, Step,
+};
 pub use time::{Span, Time};
 pub use zones::{Zone, ZoneFault, ZoneId, ZoneIndex, ZonePlace, ZoneProblem, Zones};

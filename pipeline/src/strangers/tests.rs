@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{DeviceIndex, Span, Time};
 
-const SECOND: u64 = 1_000_000;
-const HANDSHAKE: Cost = Cost(1);
+pub(super) const SECOND: u64 = 1_000_000;
+pub(super) const HANDSHAKE: Cost = Cost(1);
 const FAILED_PROOF: Cost = Cost(20);
 
 fn config(cells: usize) -> CostConfig {
@@ -23,11 +23,11 @@ fn config(cells: usize) -> CostConfig {
     }
 }
 
-fn table(cells: usize) -> CostTable {
+pub(super) fn table(cells: usize) -> CostTable {
     CostTable::new(config(cells), *b"a key of a test.")
 }
 
-fn address(number: u32) -> IpAddr {
+pub(super) fn address(number: u32) -> IpAddr {
     Ipv4Addr::from_bits(0x0a00_0000 + number).into()
 }
 
