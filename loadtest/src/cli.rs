@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::{Trust, TrustError};
-use protocol::Realm;
+use protocol::{DeviceId, Realm};
 
 use crate::connections::{Mode, Target};
+use crate::flood::{Flood, FloodError, Kind};
 
 /// Open-loop load for a Kentongan gateway: presses are sent when a person would press, whatever happened to earlier
 /// ones, and every one of them is accounted for.
@@ -31,6 +32,8 @@ pub enum Command {
     Saturate(Box<SaturateArgs>),
     /// Open connections, leave them idle, and report the gateway's memory for each.
     Idle(IdleArgs),
+    /// Throw a known amount of junk at a gateway on this machine, and hold its replies against their bound.
+    Flood(FloodArgs),
 }
 
 /// The gateway under load.
@@ -179,6 +182,44 @@ pub struct IdleArgs {
     pub connections: usize,
 }
 
+/// Options of `flood`.
+#[derive(Debug, Clone, Args)]
+pub struct FloodArgs {
+    /// Alert address; a flood goes only to 127.0.0.0/8.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub gateway: SocketAddr,
+    /// What is thrown.
+    #[arg(long, value_enum)]
+    pub kind: Kind,
+    /// Packets, or messages, a second.
+    #[arg(long, value_name = "N")]
+    pub rate: u32,
+    /// How long.
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// Loopback addresses that it comes from, each with a socket of its own.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub addresses: u32,
+    /// Seed of the random choices.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How long to wait for the last replies.
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub linger: Duration,
+    /// For bad signatures: the certificate to trust, PEM (`cert` in the ready file).
+    #[arg(long, value_name = "FILE", required_if_eq("kind", "bad-signatures"))]
+    pub ca: Option<PathBuf>,
+    /// For bad signatures: the device that they claim to be; one that is enrolled for ES256 has them checked.
+    #[arg(long, value_name = "HEX", default_value = "00000000000000000000000000000000")]
+    pub device_id: DeviceId,
+    /// Bind this tool to one processor.
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Where to write what was found, as JSON; standard output gets it too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// What is wrong with what was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
@@ -210,6 +251,18 @@ impl TargetArgs {
     /// When the host has no address or the certificate cannot be used.
     pub fn target(&self, zero_rtt: bool, bare: bool) -> Result<Target, UsageError> {
         target(&self.gateway, &self.ca, zero_rtt, bare)
+    }
+}
+
+impl FloodArgs {
+    /// The flood, within its bounds.
+    ///
+    /// # Errors
+    /// When it would go to another machine, or pass a bound.
+    pub fn flood(&self) -> Result<Flood, FloodError> {
+        let Self { kind, gateway: target, rate, duration, addresses, seed, .. } = *self;
+        let flood = Flood { kind, target, rate, duration, addresses, seed };
+        flood.check().map(|()| flood)
     }
 }
 

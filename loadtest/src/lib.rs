@@ -3,7 +3,8 @@
 //! `plan` signs every press ahead; `driver` sends each at its intended instant over `connections` and never waits for
 //! an answer; `subscriber` reads the feed as a command centre would. Both write into the `ledger`, a row per press,
 //! from which `account` (is everything accounted for?), `recorder` (how long did it take?) and `verdict` (what does
-//! it prove?) are worked out when all is over, and `report` tells it. This crate never links the gateway.
+//! it prove?) are worked out when all is over, and `report` tells it. `flood` is the other
+//! side: strangers who prove nothing. This crate never links the gateway.
 
 pub mod account;
 pub mod city;
@@ -12,6 +13,7 @@ pub mod clock;
 pub mod connections;
 pub mod counters;
 pub mod driver;
+pub mod flood;
 pub mod idle;
 pub mod ledger;
 pub mod plan;

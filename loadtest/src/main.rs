@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use device::Trust;
 use loadtest::city::City;
-use loadtest::cli::{Cli, Command, IdleArgs, RunArgs, SaturateArgs, UsageError, typed, url};
+use loadtest::cli::{
+    Cli, Command, FloodArgs, IdleArgs, RunArgs, SaturateArgs, UsageError, typed, url,
+};
 use loadtest::clock;
+use loadtest::flood::{self, Kind, proofs::Claim};
 use loadtest::report::json::{Bound, Run};
 use loadtest::report::{self, table};
 use loadtest::resources::{Process, pin};
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Command::Run(args) => replay(&args),
         Command::Saturate(args) => find_the_most(&args),
         Command::Idle(args) => weigh_idle(&args),
+        Command::Flood(args) => throw(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -158,6 +163,31 @@ fn weigh_idle(args: &IdleArgs) -> anyhow::Result<u8> {
     let cost = runtime()?.block_on(idle::idle(target, args.connections, process))?;
     print(&format!("{}\n", serde_json::to_string_pretty(&cost)?))?;
     Ok(u8::from(cost.open < cost.planned))
+}
+
+fn throw(args: &FloodArgs) -> anyhow::Result<u8> {
+    let flood = args.flood()?;
+    bind_to_processor(args.cpu)?;
+    let (found, kept) = if flood.kind == Kind::BadSignatures {
+        let ca = args.ca.as_deref().ok_or(UsageError::Missing("--ca: whom to trust?"))?;
+        let trust = Trust::from_pem_file(ca).map_err(UsageError::from)?;
+        let name = flood.target.ip().to_string();
+        let claim = Claim { trust, name, device: args.device_id };
+        let proofs = runtime()?.block_on(flood::proofs::flood(flood, claim, args.linger))?;
+        (json!({ "proofs": proofs }), proofs.accepted == 0)
+    } else {
+        let tally = flood::wire::flood(&flood, args.linger)?;
+        (json!(tally), tally.within_bounds)
+    };
+    let text = serde_json::to_string_pretty(&json!({
+        "schema_version": 1, "command": typed(std::env::args()), "commit": commit(),
+        "flood": flood, "planned": flood.planned(), "found": found,
+    }))?;
+    print(&format!("{text}\n"))?;
+    if let Some(path) = &args.out {
+        std::fs::write(path, text + "\n").with_context(|| format!("--out {}", path.display()))?;
+    }
+    Ok(u8::from(!kept))
 }
 
 fn bind_to_processor(cpu: Option<usize>) -> anyhow::Result<()> {

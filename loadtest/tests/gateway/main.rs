@@ -7,5 +7,6 @@
 )]
 
 mod contract;
+mod flood;
 mod real;
 mod stall;

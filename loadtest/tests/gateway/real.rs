@@ -66,7 +66,7 @@ impl Gateway {
     /// `loadtest run` against this gateway, without its objectives.
     pub(crate) fn loadtest(&self, scenario: &str, seed: u64) -> Command {
         let text = |field: &str| self.ready[field].as_str().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        let mut command = loadtest();
         command.args(["run", "--scenario", scenario, "--seed", &seed.to_string()]);
         command.arg("--population").arg(self.at("population"));
         command.args([
@@ -81,6 +81,17 @@ impl Gateway {
         command.args(["--metrics", &format!("{}/metrics", text("operator_addr"))]);
         command.args(["--pid", &self.ready["pid"].to_string()]);
         command.arg("--report").arg(self.at("report"));
+        command
+    }
+
+    /// `loadtest flood` at this gateway, without its amount.
+    pub(crate) fn flood(&self, kind: &str) -> Command {
+        let text = |field: &str| self.ready[field].as_str().unwrap();
+        let mut command = loadtest();
+        command.args(["flood", "--kind", kind, "--gateway", text("alert_addr")]);
+        if kind == "bad-signatures" {
+            command.args(["--ca", text("cert")]);
+        }
         command
     }
 
@@ -113,6 +124,11 @@ impl Drop for Gateway {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The program under test.
+pub(crate) fn loadtest() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_loadtest"))
 }
 
 fn command(config: &Path) -> Command {

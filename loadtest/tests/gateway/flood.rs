@@ -1,0 +1,48 @@
+//! Strangers at the real gateway: what they get back, and what they cost others.
+
+use super::real::Gateway;
+use serde_json::Value;
+
+fn found(output: &std::process::Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    summary["found"].clone()
+}
+
+#[test]
+fn no_stranger_gets_more_than_promised() {
+    let gateway = Gateway::start("quake-malang", 10, 10, 5);
+    for (kind, allowed) in [("initials", 3), ("malformed", 1), ("garbage", 1)] {
+        let mut flood = gateway.flood(kind);
+        flood.args(["--rate", "1000", "--duration", "2s", "--addresses", "200"]);
+        let found = found(&flood.output().unwrap());
+        assert_eq!(found["within_bounds"], Value::Bool(true), "{kind}: {found:#}");
+        assert_eq!(found["amplification_allowed"].as_u64(), Some(allowed));
+        assert!(found["sent"]["datagrams"].as_u64() > Some(0), "{kind}: {found:#}");
+        if kind != "garbage" {
+            assert!(found["returned"]["datagrams"].as_u64() > Some(0), "{kind}: {found:#}");
+        }
+    }
+}
+
+#[test]
+fn no_bad_signature_is_accepted() {
+    let gateway = Gateway::start("quake-malang", 10, 10, 5);
+    let mut flood = gateway.flood("bad-signatures");
+    flood.args(["--rate", "200", "--duration", "1s", "--addresses", "10"]);
+    let proofs = found(&flood.output().unwrap())["proofs"].clone();
+    assert_eq!(proofs["accepted"].as_u64(), Some(0));
+    assert!(proofs["refused"].as_u64() > Some(0), "{proofs:#}");
+}
+
+#[test]
+fn a_flood_at_another_machine_is_refused() {
+    let mut flood = super::real::loadtest();
+    flood.args(["flood", "--gateway", "192.0.2.1:4433", "--kind", "garbage"]);
+    flood.args(["--rate", "1", "--duration", "1s"]);
+    let output = flood.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("only to an IPv4 loopback address"), "{said}");
+}
