@@ -8,7 +8,8 @@ use benches::{DEVICE, Keys, REALM, signed};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use pipeline::{
-    Arrival, Carrier, Cursor, Desk, DeskConfig, DeviceIndex, Input, Output, Ticket, Time, Zones,
+    Arrival, Carrier, Cursor, Desk, DeskConfig, DeviceIndex, Enrolment, Input, Output, Ticket,
+    Time, Zones,
 };
 use protocol::{Algorithm, Counters, DeviceId, Envelope, Message, MessageId, Position};
 
@@ -39,7 +40,8 @@ struct Counter {
 
 impl Counter {
     fn new() -> Self {
-        let config = DeskConfig { remembered_max: 1 << 17, in_hand_max: 4_096 };
+        let config =
+            DeskConfig { remembered_max: 1 << 17, in_hand_max: 4_096, ..DeskConfig::default() };
         let signed = Bytes::from(signed(&Keys::new().unwrap(), Algorithm::EdDsa, 1));
         let envelope = Envelope::parse(&signed).unwrap();
         let (message, labels) = Message::decode(envelope.message).unwrap();
@@ -49,9 +51,12 @@ impl Counter {
             carrier: Carrier::Quic,
             device: DEVICE,
             device_index: DeviceIndex(0),
+            enrolment: Enrolment::default(),
             message_id: envelope.message_id(&REALM),
             kind: message.kind,
             counters: message.counters,
+            device_clock: message.device_clock,
+            model: None,
             alert: message.alert,
             category: message.category,
             position: message.position,
@@ -90,11 +95,12 @@ impl Counter {
     fn drain(&mut self, receipts: &mut u32) {
         while let Some(output) = self.desk.poll_output() {
             match output {
-                Output::Append(record) => self.appended = record.cursor,
+                Output::Append(entry) => self.appended = entry.cursor(),
                 Output::Reply(..) => *receipts += 1,
                 Output::LookUp(id) => {
                     self.desk.handle(Input::LookedUp { id, found: None }, Time(self.pressed));
                 }
+                Output::Decided(..) | Output::Recollect { .. } | Output::Hint(..) => {}
             }
         }
     }

@@ -167,7 +167,7 @@ impl Driver {
         self.desk.handle(input, clock::now());
         while let Some(output) = self.desk.poll_output() {
             match output {
-                Output::Append(record) => self.appended.push(record.into()),
+                Output::Append(entry) => self.appended.push(entry),
                 Output::Reply(ticket, receipt) => {
                     let shard = self.shards.get_mut(shard_of(ticket));
                     debug_assert!(shard.is_some(), "tickets are given by shards");
@@ -180,6 +180,8 @@ impl Driver {
                         "the desk asks for no more ids than it has in hand"
                     );
                 }
+                // Nobody asks for decisions here, and no rule makes any.
+                Output::Decided(..) | Output::Recollect { .. } | Output::Hint(..) => {}
             }
         }
     }

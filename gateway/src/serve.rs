@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pipeline::{Cursor, Desk, DeskConfig, Entry, Input, Past, ZoneId, Zones};
+use pipeline::{Cursor, Desk, DeskConfig, Enrolment, Entry, Input, Past, ZoneId, Zones};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -214,6 +214,7 @@ impl Spine {
         let limits = DeskConfig {
             remembered_max: config.desk.remembered_max,
             in_hand_max: config.desk.unsynced_max,
+            ..DeskConfig::default()
         };
         let mut desk = Desk::new(limits, Arc::clone(zones), journaled);
         recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)
@@ -312,12 +313,9 @@ fn recall(
         for entry in entries {
             let Entry::Message(record) = entry else { continue };
             let past = Past {
-                cursor: record.cursor,
                 device_index: registry.index_of(&record.device),
-                message_id: record.message_id,
-                zone: record.zone,
-                kind: record.kind,
-                counters: record.counters,
+                enrolment: Enrolment::default(),
+                entry: Entry::Message(record),
             };
             desk.handle(Input::Recalled(past), now);
         }

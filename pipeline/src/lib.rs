@@ -11,7 +11,10 @@ mod strangers;
 mod time;
 mod zones;
 
-pub use desk::{Arrival, Desk, DeskConfig, Found, Input, Output, Past, Ticket};
+pub use desk::{
+    About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, Fleet, Found,
+    Input, Output, Past, Reach, Recollected, Request, Ticket,
+};
 pub use lane::{Grade, Hint, Lane};
 pub use record::{
     ACTOR_LEN_MAX, Act, Actor, BatchIndex, Carrier, Cursor, Decision, DeviceIndex, Disposition,

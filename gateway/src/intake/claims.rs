@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::{Arrival, Carrier, Hint, Lane, Ticket};
+use pipeline::{Arrival, Carrier, Hint, Lane, Model, Ticket};
 use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -85,9 +85,12 @@ impl Claims {
             carrier: Carrier::Quic,
             device: envelope.device,
             device_index: device.index,
+            enrolment: device.enrolment,
             message_id: envelope.message_id(&self.realm),
             kind: message.kind,
             counters: message.counters,
+            device_clock: message.device_clock,
+            model: message.firmware.and_then(Model::new),
             alert: message.alert,
             category: message.category,
             position: message.position,

@@ -18,6 +18,8 @@ struct StandingText {
     blocked_at_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blocked_until_us: Option<u64>,
+    #[serde(default)]
+    blocked_by_rule: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probation_until_us: Option<u64>,
 }
@@ -49,6 +51,7 @@ pub(crate) fn standing_text(standing: &Standing) -> String {
         blocks: standing.blocks,
         blocked_at_us: micros(standing.blocked_at),
         blocked_until_us: micros(standing.blocked_until),
+        blocked_by_rule: standing.blocked_by_rule,
         probation_until_us: micros(standing.probation_until),
     })
 }
@@ -64,6 +67,7 @@ pub(crate) fn standing(text: &str) -> Option<Standing> {
         blocks: stated.blocks,
         blocked_at: stated.blocked_at_us.map(Time),
         blocked_until: stated.blocked_until_us.map(Time),
+        blocked_by_rule: stated.blocked_by_rule,
         probation_until: stated.probation_until_us.map(Time),
     })
 }
@@ -111,15 +115,19 @@ mod tests {
             blocks: 2,
             blocked_at: Some(Time(8)),
             blocked_until: Some(Time(9)),
+            blocked_by_rule: true,
             probation_until: Some(Time(10)),
         };
         assert_eq!(
             standing_text(&full),
             "{\"strikes\":[{\"at_us\":7,\"alert\":\"abababababababababababababababab\"}],\"blocks\":2,\
-             \"blocked_at_us\":8,\"blocked_until_us\":9,\"probation_until_us\":10}"
+             \"blocked_at_us\":8,\"blocked_until_us\":9,\"blocked_by_rule\":true,\"probation_until_us\":10}"
         );
         let empty = Standing::default();
-        assert_eq!(standing_text(&empty), "{\"strikes\":[],\"blocks\":0}");
+        assert_eq!(
+            standing_text(&empty),
+            "{\"strikes\":[],\"blocks\":0,\"blocked_by_rule\":false}"
+        );
         for known in [full, empty] {
             assert_eq!(standing(&standing_text(&known)), Some(known));
         }

@@ -62,6 +62,7 @@ pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
             strikes: vec![Strike { at: decided_at, alert }],
             blocks: 1,
             blocked_at: Some(decided_at),
+            blocked_by_rule: true,
             blocked_until: Some(Time(decided_at.0 + 1_000)),
             probation_until: None,
         }),

@@ -4,11 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position, Receipt};
+use protocol::{
+    AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position, Receipt, UnixMillis,
+};
 
-use crate::{Carrier, Cursor, DeviceIndex, Record, Time, ZoneId, Zones};
+use super::fleet::Fleet;
+use super::request::{DecisionAnswer, DecisionRefusal, Request};
+use crate::{
+    Carrier, Cursor, DeviceIndex, Enrolment, Entry, Hint, Model, Record, Standing, Time, ZoneId,
+    Zones,
+};
 
-/// Who waits for a receipt. Given by the caller, unique among those that wait.
+/// Who waits for a receipt or an answer. Given by the caller, unique among those that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
@@ -25,12 +32,18 @@ pub struct Arrival {
     pub device: DeviceId,
     /// The device's place in the registry.
     pub device_index: DeviceIndex,
+    /// How the device was enrolled.
+    pub enrolment: Enrolment,
     /// The message's identity.
     pub message_id: MessageId,
     /// What it is for.
     pub kind: Kind,
     /// The device's counters.
     pub counters: Counters,
+    /// The device's clock when the message was made, if it states one: evidence, never a reason to refuse a raise.
+    pub device_clock: Option<UnixMillis>,
+    /// Model and firmware, if it states them.
+    pub model: Option<Model>,
     /// The alert that an update or cancel names.
     pub alert: Option<AlertId>,
     /// Category, if it states one.
@@ -68,21 +81,27 @@ pub struct Found {
     pub zone: ZoneId,
 }
 
-/// A journaled record as it is told to the desk at a start, in order of cursors.
+/// A line of the journal as it is told to the desk at a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
-    /// Its place.
-    pub cursor: Cursor,
+    /// The line.
+    pub entry: Entry,
+    /// The place in the registry of the device that it is about; nothing if it is about none, or about one that is no
+    /// longer there.
+    pub device_index: Option<DeviceIndex>,
+    /// How that device was enrolled.
+    pub enrolment: Enrolment,
+}
+
+/// A raise that a verdict is about, as journal, index and registry know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recollected {
+    /// Its line of the journal.
+    pub raise: Arc<Record>,
     /// The device's place in the registry; nothing if it is no longer there.
     pub device_index: Option<DeviceIndex>,
-    /// The message's identity.
-    pub message_id: MessageId,
-    /// The zone that it was routed to.
-    pub zone: ZoneId,
-    /// What it is for.
-    pub kind: Kind,
-    /// The device's counters.
-    pub counters: Counters,
+    /// Whether the index knows that it was promoted.
+    pub promoted: bool,
 }
 
 /// Everything that can happen to the desk.
@@ -101,23 +120,62 @@ pub enum Input {
         /// What is journaled under it.
         found: Option<Found>,
     },
+    /// An operator asks for a decision.
+    Decide {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// What is asked.
+        request: Request,
+    },
+    /// The answer to [`Output::Recollect`]; nothing if no raise is on disk under that id.
+    Recollected {
+        /// The alert that was asked for.
+        alert: AlertId,
+        /// What is known of it.
+        found: Option<Recollected>,
+    },
+    /// Nothing happened but the time that [`Desk::next_deadline`](super::Desk::next_deadline) named.
+    Tick,
     /// At a start: the highest counters that the index knows of a device.
     Counted(DeviceIndex, Counters),
-    /// At a start: the newest records in order of cursors, without gaps, at least all that are not indexed.
+    /// At a start: how the index knows a device to stand, by the newest decision about it.
+    Stands {
+        /// The device's place in the registry.
+        index: DeviceIndex,
+        /// Its id.
+        device: DeviceId,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// At a start: the newest lines of the journal in order of cursors, without gaps: at least all that are not indexed
+    /// and all that lie within the policy's horizon.
     Recalled(Past),
     /// The zones were changed.
     Rezoned(Arc<Zones>),
+    /// At a start, and whenever it has changed: how many devices are enrolled, by batch.
+    Fleet(Arc<Fleet>),
 }
 
 /// What the desk wants done. In order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Append this record to the journal.
-    Append(Record),
+    /// Append this line to the journal.
+    Append(Entry),
     /// Send this receipt.
     Reply(Ticket, Receipt),
+    /// Tell the operator.
+    Decided(Ticket, Result<DecisionAnswer, DecisionRefusal>),
     /// Ask the index for this id and answer with [`Input::LookedUp`].
     LookUp(MessageId),
+    /// Read this alert's raise from the journal and answer with [`Input::Recollected`].
+    Recollect {
+        /// The alert.
+        alert: AlertId,
+        /// Where its raise is; nothing: the index knows, if anybody does.
+        cursor: Option<Cursor>,
+    },
+    /// Tell the shards what is known of a device.
+    Hint(DeviceIndex, Hint),
 }
 
 /// The bounds of the desk.
@@ -128,4 +186,25 @@ pub struct DeskConfig {
     pub remembered_max: usize,
     /// Arrivals without a receipt; at this many the desk wants no more.
     pub in_hand_max: usize,
+    /// Decisions that operators wait for; beyond them a request is refused as [`DecisionRefusal::Busy`].
+    pub decisions_max: usize,
+    /// Presses kept as witnesses for held ones, and presses counted by the rules; the oldest are forgotten first, so a
+    /// full table confirms less and accuses less.
+    pub witnesses_max: usize,
+    /// Held presses, and presses that a notice speaks of, kept so that they can be promoted; beyond them the oldest
+    /// held one stays held, and a press of a surge is paged by itself.
+    pub pending_max: usize,
+}
+
+impl Default for DeskConfig {
+    /// A million ids, as many presses in hand as a busy second brings, and the presses of a felt earthquake.
+    fn default() -> Self {
+        Self {
+            remembered_max: 1 << 20,
+            in_hand_max: 8_192,
+            decisions_max: 256,
+            witnesses_max: 1 << 18,
+            pending_max: 1 << 14,
+        }
+    }
 }

@@ -9,10 +9,12 @@
 //! Whether a message is a copy is answered by its id: from [`Memory`], or without any question if the
 //! device's counters advance, or else from the index, while the arrival waits in [`Parked`].
 
+mod fleet;
 mod io;
 mod memory;
 mod parked;
 mod receipts;
+mod request;
 mod sent;
 
 use std::collections::VecDeque;
@@ -20,12 +22,14 @@ use std::sync::Arc;
 
 use protocol::{AlertId, Kind, Label, Labels, MessageId, Position, Reason, Receipt, Status};
 
-pub use self::io::{Arrival, DeskConfig, Found, Input, Output, Past, Ticket};
+pub use self::fleet::{Batch, Fleet};
+pub use self::io::{Arrival, DeskConfig, Found, Input, Output, Past, Recollected, Ticket};
 use self::memory::{Memory, Remembered};
 use self::parked::{Parked, Question};
 use self::receipts::{Receipts, Waiting};
+pub use self::request::{About, DecisionAnswer, DecisionRefusal, Demand, Reach, Request};
 use self::sent::{Order, Sent};
-use crate::{Cursor, DeviceIndex, Disposition, Record, Time, ZoneId, Zones};
+use crate::{Cursor, DeviceIndex, Disposition, Entry, Record, Time, ZoneId, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -76,6 +80,11 @@ impl Desk {
             Input::Counted(device, counters) => self.sent.count(device, counters),
             Input::Recalled(past) => self.recalled(past),
             Input::Rezoned(zones) => self.zones = zones,
+            Input::Decide { ticket, request } => {
+                let refusal = request.check().err().unwrap_or(DecisionRefusal::Busy);
+                self.outputs.push_back(Output::Decided(ticket, Err(refusal)));
+            }
+            Input::Recollected { .. } | Input::Tick | Input::Stands { .. } | Input::Fleet(_) => {}
         }
     }
 
@@ -188,7 +197,7 @@ impl Desk {
         self.memory.insert(arrival.message_id, remembered, self.config.remembered_max);
         self.journaled = cursor;
         self.receipts.wait(cursor, Waiting::new(arrival, Status::Received));
-        self.outputs.push_back(Output::Append(Record {
+        self.outputs.push_back(Output::Append(Entry::Message(Record {
             cursor,
             received_at: arrival.received_at,
             device: arrival.device,
@@ -204,7 +213,7 @@ impl Desk {
             joins: None,
             site: arrival.site.filter(|_| arrival.position.is_none()),
             signed: arrival.signed.clone(),
-        }));
+        })));
     }
 
     /// The zone that an arrival is for, and what to remark about it.
@@ -260,15 +269,16 @@ impl Desk {
     }
 
     fn recalled(&mut self, past: Past) {
+        let Entry::Message(record) = past.entry else { return };
         if let Some(device) = past.device_index {
-            match past.kind {
-                Kind::Raise => self.sent.restart(device, past.counters),
-                _ => self.sent.advance(device, past.counters),
+            match record.kind {
+                Kind::Raise => self.sent.restart(device, record.counters),
+                _ => self.sent.advance(device, record.counters),
             }
         }
         let remembered =
-            Remembered { cursor: past.cursor, device: past.device_index, zone: past.zone };
-        self.memory.recall(past.message_id, remembered);
+            Remembered { cursor: record.cursor, device: past.device_index, zone: record.zone };
+        self.memory.recall(record.message_id, remembered);
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use protocol::{Counters, DeviceId};
 
 use super::*;
-use crate::Carrier;
+use crate::{Carrier, Enrolment};
 
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
@@ -38,9 +38,12 @@ fn raise(ticket: u64, id: u8, counters: Counters) -> Arrival {
         carrier: Carrier::Quic,
         device: DeviceId([1; 16]),
         device_index: DeviceIndex(0),
+        enrolment: Enrolment::default(),
         message_id: MessageId([id; 16]),
         kind: Kind::Raise,
         counters,
+        device_clock: None,
+        model: None,
         alert: None,
         category: None,
         position: Some(east()),
@@ -60,7 +63,11 @@ fn desk() -> Desk {
 }
 
 fn desk_over(journaled: Cursor, remembered_max: usize) -> Desk {
-    Desk::new(DeskConfig { remembered_max, in_hand_max: 8 }, zones(), journaled)
+    Desk::new(
+        DeskConfig { remembered_max, in_hand_max: 8, ..DeskConfig::default() },
+        zones(),
+        journaled,
+    )
 }
 
 fn outputs(desk: &mut Desk, input: Input) -> Vec<Output> {
@@ -70,7 +77,7 @@ fn outputs(desk: &mut Desk, input: Input) -> Vec<Output> {
 
 fn appended(outputs: &[Output]) -> &Record {
     match outputs {
-        [Output::Append(record)] => record,
+        [Output::Append(Entry::Message(record))] => record,
         other => panic!("expected one record, got {other:?}"),
     }
 }
@@ -319,12 +326,9 @@ impl World {
         }
         for record in self.journal.clone().iter().skip(self.indexed) {
             self.bring(Input::Recalled(Past {
-                cursor: record.cursor,
                 device_index: Some(DeviceIndex(record.device.0[0].into())),
-                message_id: record.message_id,
-                zone: record.zone.clone(),
-                kind: record.kind,
-                counters: record.counters,
+                enrolment: Enrolment::default(),
+                entry: Entry::Message(record.clone()),
             }));
         }
     }
@@ -332,9 +336,10 @@ impl World {
     fn bring(&mut self, input: Input) {
         for output in outputs(&mut self.desk, input) {
             match output {
-                Output::Append(record) => self.append(record),
+                Output::Append(Entry::Message(record)) => self.append(record),
                 Output::LookUp(id) => self.questions.push(id),
                 Output::Reply(ticket, receipt) => self.reply(ticket, &receipt),
+                other => panic!("{other:?}"),
             }
         }
     }

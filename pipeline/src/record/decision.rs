@@ -151,6 +151,8 @@ pub struct Standing {
     pub blocked_at: Option<Time>,
     /// Its raises are held until then.
     pub blocked_until: Option<Time>,
+    /// Whether that block follows from strikes, so that a genuine verdict lifts it. A person's is lifted by a person.
+    pub blocked_by_rule: bool,
     /// Its raises have a lower lane until then.
     pub probation_until: Option<Time>,
 }
