@@ -7,6 +7,7 @@
 mod desk;
 mod lane;
 mod record;
+pub mod settings;
 mod strangers;
 mod time;
 mod zones;

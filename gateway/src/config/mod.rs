@@ -4,10 +4,7 @@
 //! key `listen` of section `[alert]`. Every problem is reported at once, with its line and with what to write. Paths
 //! are relative to the working directory. Nothing is created here; missing input files are problems.
 
-mod problem;
-mod reader;
 mod settings;
-mod units;
 mod value;
 
 use std::borrow::Cow;
@@ -16,18 +13,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use pipeline::settings::Reader;
+pub use pipeline::settings::{
+    ConfigProblems, Place, Problem, UnitError, parse_size, parse_span, show_size, show_span,
+};
 use protocol::Realm;
 use toml::de::DeTable;
 
-pub use problem::{ConfigProblems, Place, Problem};
-use reader::Reader;
 use settings::General;
 pub use settings::{
     AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, RegistryConfig,
     SearchConfig, ZonesConfig,
 };
-pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
 
+/// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
+const VARIABLE_PREFIX: &str = "KENTONGAN_";
 /// The zones of Kota Malang.
 const EMBEDDED_ZONES: &str = include_str!("../../../config/zones/malang.geojson");
 
@@ -92,7 +92,7 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Problem>> {
         let (table, syntax) = DeTable::parse_recoverable(text);
-        let mut reader = Reader::new(text, table.get_ref(), variables);
+        let mut reader = Reader::new(text, table.get_ref(), VARIABLE_PREFIX, variables);
         syntax.iter().for_each(|error| reader.add_syntax(error));
         let General { realm, data_dir, drain_timeout, log } = General::read(&mut reader);
         let config = Self {

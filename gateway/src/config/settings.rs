@@ -1,6 +1,6 @@
 //! Every key there is: its section, type, unit, default and rule, one line each.
 //!
-//! `settings!` makes of each section a plain struct, the reading of it, the showing of it and its defaults. What
+//! `sections!` makes of each section a plain struct, the reading of it, the showing of it and its defaults. What
 //! each key is for, in the words of an operator, stands in `config/gateway.toml`.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,47 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::Lane;
+use pipeline::settings::{Any, Between, Checked, Count, Flag, Size, Span, Text};
 use protocol::Realm;
 
-use super::reader::Reader;
-use super::value::{
-    Address, Any, Between, Checked, Codec, Count, Flag, Folder, ReadableFile, RealmText, Size,
-    Span, Text,
-};
+use super::value::{Address, Folder, ReadableFile, RealmText};
 
-/// `field: type as codec, default, rule;` within `pub Struct in "section"`.
-macro_rules! settings {
-    ($($(#[$doc:meta])* $vis:vis $name:ident in $section:literal {
-        $($(#[$field_doc:meta])* $field:ident: $type:ty as $codec:ty, $default:expr, $rule:expr;)*
-    })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        $vis struct $name {
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl $name {
-            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-                Self {
-                    $($field: reader.field::<$codec>($section, stringify!($field), $default, &$rule),)*
-                }
-            }
-
-            /// Key and value as they would be written; no value where the key is not set.
-            pub(super) fn show(&self) -> Vec<(&'static str, &'static str, Option<String>)> {
-                vec![$(($section, stringify!($field), <$codec>::show(&self.$field)),)*]
-            }
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    )*};
-}
-
-settings! {
+pipeline::sections! {
     /// What belongs to no room.
     pub(super) General in "" {
         /// The deployment; nothing: made at the first start and kept in the data directory.

@@ -13,41 +13,43 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Place, Problem};
 use super::value::{Codec, Raw, Rule};
 
-/// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
-pub(super) const VARIABLE_PREFIX: &str = "KENTONGAN_";
-
 /// Keys further from a known one than this many letters are not taken for it.
 const MISSPELLING_MAX: usize = 2;
 
 /// Goes through one configuration.
-pub(super) struct Reader<'a> {
+#[derive(Debug)]
+pub struct Reader<'a> {
     text: &'a str,
     table: &'a DeTable<'a>,
+    variable_prefix: &'static str,
     variables: BTreeMap<String, String>,
     known: Vec<(&'static str, &'static str)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of `table`, parsed from `text`, and of those `variables` that are ours; they win over the file.
-    pub(super) fn new(
+    /// A reader of `table`, parsed from `text`, and of those `variables` whose name begins with `variable_prefix`; they
+    /// win over the file: with `KENTONGAN_`, `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
+    pub fn new(
         text: &'a str,
         table: &'a DeTable<'a>,
+        variable_prefix: &'static str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX));
-        Self { text, table, variables: ours.collect(), known: vec![], problems: vec![] }
+        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(variable_prefix));
+        let variables = ours.collect();
+        Self { text, table, variable_prefix, variables, known: vec![], problems: vec![] }
     }
 
     /// Adds what the parser of the file said.
-    pub(super) fn add_syntax(&mut self, error: &toml::de::Error) {
+    pub fn add_syntax(&mut self, error: &toml::de::Error) {
         let place = error.span().map_or(Place::Whole, |span| self.place(span));
         let what = error.message().to_owned();
         self.problems.push(Problem { place, path: String::new(), what });
     }
 
     /// The value of `key` in `section` (the top of the file if empty), or its default.
-    pub(super) fn field<C: Codec>(
+    pub fn field<C: Codec>(
         &mut self,
         section: &'static str,
         key: &'static str,
@@ -56,7 +58,7 @@ impl<'a> Reader<'a> {
     ) -> C::Value {
         self.known.push((section, key));
         let path = path_of(section, key);
-        let variable = variable_of(section, key);
+        let variable = self.variable_of(section, key);
         let (raw_value, place) = match self.variables.remove(&variable) {
             Some(text) => {
                 // The file is read all the same: a wrong value in it is wrong even while it is overridden.
@@ -79,7 +81,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything that was wrong, unknown keys and variables included, in order of place.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    pub fn finish(mut self) -> Vec<Problem> {
         let table = self.table;
         for (key, value) in table {
             let name: &str = key.get_ref();
@@ -98,7 +100,7 @@ impl<'a> Reader<'a> {
             }
         }
         for name in std::mem::take(&mut self.variables).into_keys() {
-            let known = self.known.iter().map(|(section, key)| variable_of(section, key));
+            let known = self.known.iter().map(|(section, key)| self.variable_of(section, key));
             let what = format!("is not known{}", suggest(&name, known));
             self.problems.push(Problem { place: Place::Variable(name), path: String::new(), what });
         }
@@ -153,6 +155,11 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { place, path, what });
     }
 
+    fn variable_of(&self, section: &str, key: &str) -> String {
+        let path = path_of(section, key).replace('.', "_");
+        format!("{}{}", self.variable_prefix, path.to_ascii_uppercase())
+    }
+
     fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.as_bytes().iter().take(span.start);
         Place::Line(1 + before.filter(|byte| **byte == b'\n').count())
@@ -167,11 +174,6 @@ fn read<C: Codec>(raw: &Raw<'_>, rule: &impl Rule<C>) -> Result<C::Value, String
 
 fn path_of(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
-}
-
-fn variable_of(section: &str, key: &str) -> String {
-    let path = path_of(section, key).replace('.', "_");
-    format!("{VARIABLE_PREFIX}{}", path.to_ascii_uppercase())
 }
 
 /// The nearest known name, or all of them.
