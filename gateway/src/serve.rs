@@ -115,6 +115,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         cursor_key: identity.cursor_key,
         zones: Arc::clone(&zones_of_feed),
         subscribers: Arc::clone(&enrolled.subscribers),
+        operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });

@@ -327,3 +327,35 @@ fn the_environment_is_checked_like_the_file() {
         "{err}"
     );
 }
+
+#[test]
+fn an_operator_has_a_role_a_name_and_a_token_that_is_kept_nowhere() {
+    let site = Site::new();
+    let add = ["operator", "add", "--name", "Ibu Siti", "--role", "supervisor", "--json"];
+    let said = site.run(&[&add[..], &["--zones", "polsek-klojen"]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let added = said.json();
+    assert_eq!((&added["name"], &added["role"]), (&"Ibu Siti".into(), &"supervisor".into()));
+    let token = added["token"].as_str().unwrap();
+    for file in fs::read_dir(site.data()).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));
+    }
+    let taken = site.run(&[&add[..], &["--zones", "polsek-klojen"]].concat());
+    assert_eq!(taken.code, Some(1));
+    assert!(taken.err.contains("already"), "{}", taken.err);
+    let listed = site.run(&["operator", "list", "--json"]).json();
+    assert_eq!(listed[0]["zones"], serde_json::json!(["polsek-klojen"]));
+    assert_eq!(listed[0].get("token"), None);
+    assert_eq!(site.run(&["operator", "remove", "Ibu Siti"]).code, Some(0));
+    assert_eq!(site.run(&["operator", "remove", "Ibu Siti"]).code, Some(1));
+}
+
+#[test]
+fn an_operator_without_zones_is_refused_unless_it_sees_no_alerts() {
+    let site = Site::new();
+    let add = |role: &str| site.run(&["operator", "add", "--name", role, "--role", role]);
+    assert_eq!(add("operator").code, Some(2));
+    assert_eq!(add("sre").code, Some(0));
+    assert_eq!(add("root").code, Some(2));
+}

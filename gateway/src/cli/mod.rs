@@ -5,7 +5,9 @@
 
 mod device;
 mod inspect;
+mod operator;
 mod subscriber;
+mod token;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -68,6 +70,9 @@ enum Command {
     /// Enrol and revoke devices, also while a gateway runs
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// Let people look and decide, each with a role and zones, also while a gateway runs
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
     /// Let command centres read the feed, also while a gateway runs
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
@@ -168,6 +173,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Device(command) => device::run(command, &config, out),
+        Command::Operator(command) => operator::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),
     }
 }

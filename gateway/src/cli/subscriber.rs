@@ -3,19 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use pipeline::{Span, ZoneId};
 use serde::Serialize;
 
-use super::{Failure, now, open_store, random, text_of};
-use crate::config::{Config, parse_span};
+use super::{Failure, now, open_store, random, text_of, token};
+use crate::config::Config;
 use crate::registry::{Subscriber, SubscriberId, TokenHash};
-use crate::zones;
-
-/// No token lives longer: ten years.
-const EXPIRES_MAX: Duration = Duration::from_secs(3_653 * 86_400);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SubscriberCommand {
@@ -27,7 +20,7 @@ pub(super) enum SubscriberCommand {
         #[arg(long, value_delimiter = ',', required = true, num_args = 1)]
         zones: Vec<String>,
         /// How long it lives, such as 12h or 30d
-        #[arg(long, default_value = "30d", value_parser = expiry)]
+        #[arg(long, default_value = "30d", value_parser = token::expiry)]
         expires: Duration,
         /// Print one JSON value
         #[arg(long)]
@@ -44,14 +37,6 @@ pub(super) enum SubscriberCommand {
         /// The subscriber's id, 32 hexadecimal digits
         id: SubscriberId,
     },
-}
-
-fn expiry(text: &str) -> Result<Duration, String> {
-    match parse_span(text).map_err(|error| error.to_string())? {
-        span if span < Duration::from_secs(1) => Err("write at least 1s".to_owned()),
-        span if span > EXPIRES_MAX => Err("write ten years at most".to_owned()),
-        span => Ok(span),
-    }
 }
 
 pub(super) fn run(
@@ -84,24 +69,12 @@ fn add(
     config: &Config,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let zones = zones::load(&config.zones)?;
-    let mut unknown = wanted.iter().filter(|zone| zones.find(zone).is_none()).peekable();
-    if unknown.peek().is_some() {
-        let unknown: Vec<_> = unknown.map(|zone| format!("{zone:?}")).collect();
-        let known: Vec<_> = zones.iter().map(|(_, zone)| zone.id.as_str()).collect();
-        return Err(Failure::Usage(format!(
-            "there is no zone {}; known zones: {}",
-            unknown.join(", "),
-            known.join(", ")
-        )));
-    }
-    let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
-    let span = Span(u64::try_from(expires.as_micros()).unwrap_or(u64::MAX));
     let subscriber = Subscriber {
         id: SubscriberId(random()?),
-        zones: wanted.iter().map(|zone| ZoneId::new(zone)).collect(),
-        expires_at: now() + span,
+        zones: token::known_zones(wanted, config)?,
+        expires_at: token::end_of(expires),
     };
+    let token = token::make()?;
     open_store(config)?.add_subscriber(&subscriber, TokenHash::of(&token), now())?;
     let expires_at = text_of(subscriber.expires_at);
     if json {

@@ -3,6 +3,7 @@
 //! The token is authenticated again at every read, so that its expiry, its removal and a change of zones take effect on
 //! streams that are open. The set of zones is worked out anew only when the grant or the tree has changed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use pipeline::{ZoneId, Zones};
@@ -10,14 +11,61 @@ use pipeline::{ZoneId, Zones};
 use super::entitlement::Entitlement;
 use super::refusal::Refusal;
 use super::state::Feed;
-use crate::registry::{Subscriber, SubscriberId};
+use crate::registry::{Operator, Subscriber, TokenError};
 
 /// A token that was good when it was last looked at, and what it allows.
 pub(super) struct Access {
     token: String,
-    subscriber: Arc<Subscriber>,
+    holder: Holder,
     zones: Arc<Zones>,
     entitlement: Entitlement,
+}
+
+/// Who has the token.
+#[derive(Clone)]
+enum Holder {
+    Subscriber(Arc<Subscriber>),
+    Operator(Arc<Operator>),
+}
+
+impl Holder {
+    /// Whoever has `token`: a subscriber, or an operator whose role sees alerts.
+    fn of(token: &str, feed: &Feed) -> Result<Self, Refusal> {
+        let now = (feed.now)();
+        match feed.subscribers.authenticate(token, now) {
+            Ok(subscriber) => Ok(Self::Subscriber(subscriber)),
+            Err(TokenError::Unknown) => match feed.operators.authenticate(token, now)? {
+                operator if operator.role.sees_alerts() => Ok(Self::Operator(operator)),
+                _ => Err(Refusal::Role),
+            },
+            Err(expired) => Err(expired.into()),
+        }
+    }
+
+    fn zones(&self) -> &[ZoneId] {
+        match self {
+            Self::Subscriber(subscriber) => &subscriber.zones,
+            Self::Operator(operator) => &operator.zones,
+        }
+    }
+
+    /// Whether nothing about the holder can have changed since `other` was read.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Subscriber(one), Self::Subscriber(other)) => Arc::ptr_eq(one, other),
+            (Self::Operator(one), Self::Operator(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscriber(subscriber) => write!(f, "subscriber {}", subscriber.id),
+            Self::Operator(operator) => write!(f, "operator {}", operator.name),
+        }
+    }
 }
 
 impl Access {
@@ -26,10 +74,10 @@ impl Access {
     /// # Errors
     /// When it allows nothing.
     pub(super) fn new(token: &str, feed: &Feed) -> Result<Self, Refusal> {
-        let subscriber = feed.subscribers.authenticate(token, (feed.now)())?;
+        let holder = Holder::of(token, feed)?;
         let zones = feed.zones.load_full();
-        let entitlement = entitlement(&subscriber, &zones)?;
-        Ok(Self { token: token.to_owned(), subscriber, zones, entitlement })
+        let entitlement = entitlement(&holder, &zones)?;
+        Ok(Self { token: token.to_owned(), holder, zones, entitlement })
     }
 
     /// Looks at the token again.
@@ -37,12 +85,12 @@ impl Access {
     /// # Errors
     /// When it allows nothing any more.
     pub(super) fn renew(&mut self, feed: &Feed) -> Result<(), Refusal> {
-        let subscriber = feed.subscribers.authenticate(&self.token, (feed.now)())?;
+        let holder = Holder::of(&self.token, feed)?;
         let zones = feed.zones.load();
-        if !Arc::ptr_eq(&subscriber, &self.subscriber) || !Arc::ptr_eq(&zones, &self.zones) {
-            self.entitlement = entitlement(&subscriber, &zones)?;
+        if !holder.is(&self.holder) || !Arc::ptr_eq(&zones, &self.zones) {
+            self.entitlement = entitlement(&holder, &zones)?;
             self.zones = Arc::clone(&zones);
-            self.subscriber = subscriber;
+            self.holder = holder;
         }
         Ok(())
     }
@@ -52,15 +100,15 @@ impl Access {
         self.entitlement.allows(zone)
     }
 
-    /// The subscriber's id, for logs.
-    pub(super) fn id(&self) -> SubscriberId {
-        self.subscriber.id
+    /// Who reads, for logs.
+    pub(super) fn holder(&self) -> impl fmt::Display {
+        self.holder.clone()
     }
 }
 
-fn entitlement(subscriber: &Subscriber, zones: &Zones) -> Result<Entitlement, Refusal> {
-    if subscriber.zones.iter().any(|zone| zones.find(zone.as_str()).is_some()) {
-        Ok(Entitlement::new(&subscriber.zones, zones))
+fn entitlement(holder: &Holder, zones: &Zones) -> Result<Entitlement, Refusal> {
+    if holder.zones().iter().any(|zone| zones.find(zone.as_str()).is_some()) {
+        Ok(Entitlement::new(holder.zones(), zones))
     } else {
         Err(Refusal::NoZone)
     }

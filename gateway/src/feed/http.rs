@@ -66,7 +66,7 @@ fn open(
     let position = position(feed, headers, &start)?;
     let place = Arc::clone(&feed.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
     let stall = streams.unwrap_or_default().open();
-    tracing::info!(subscriber = %access.id(), "feed opened");
+    tracing::info!(reader = %access.holder(), "feed opened");
     Ok(Subscription::new(Arc::clone(feed), access, position, stall, place))
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     NoToken,
     /// The token is not known, or expired.
     Token(TokenError),
+    /// The token's role sees no alerts.
+    Role,
     /// None of the token's zones is drawn.
     NoZone,
     /// The place to resume from is no cursor of this feed.
@@ -53,6 +55,7 @@ impl Refusal {
             Self::NoToken => "no-token",
             Self::Token(TokenError::Unknown) => "unknown-token",
             Self::Token(TokenError::Expired) => "expired-token",
+            Self::Role => "role",
             Self::NoZone => "no-zone",
             Self::Cursor(CursorError::Garbled) => "garbled-cursor",
             Self::Cursor(CursorError::Foreign) => "foreign-cursor",
@@ -72,12 +75,17 @@ impl Refusal {
             Self::Token(TokenError::Unknown) => (
                 StatusCode::UNAUTHORIZED,
                 "unknown token",
-                "no subscriber has this token; it was mistyped or removed".into(),
+                "nobody has this token; it was mistyped or removed".into(),
             ),
             Self::Token(TokenError::Expired) => (
                 StatusCode::UNAUTHORIZED,
                 "token expired",
                 "ask for a new one; `gateway subscriber add` makes tokens".into(),
+            ),
+            Self::Role => (
+                StatusCode::FORBIDDEN,
+                "this role may not",
+                "the role of this token is not shown alerts; ask with another token".into(),
             ),
             Self::NoZone => (
                 StatusCode::FORBIDDEN,

@@ -11,7 +11,7 @@ use super::backlog::Backlog;
 use super::cursor::CursorCodec;
 use super::head::Head;
 use crate::config::FeedConfig;
-use crate::registry::Subscribers;
+use crate::registry::{Operators, Subscribers};
 
 /// What a [`Feed`] is made of.
 pub struct FeedParts {
@@ -25,6 +25,8 @@ pub struct FeedParts {
     pub zones: Arc<ArcSwap<Zones>>,
     /// Who may listen.
     pub subscribers: Arc<Subscribers>,
+    /// Who may listen and decide.
+    pub operators: Arc<Operators>,
     /// The feed's bounds.
     pub config: FeedConfig,
     /// The gateway's clock: a token expires by it.
@@ -38,6 +40,7 @@ pub struct Feed {
     pub(super) codec: Arc<CursorCodec>,
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) subscribers: Arc<Subscribers>,
+    pub(super) operators: Arc<Operators>,
     pub(super) config: FeedConfig,
     pub(super) now: Arc<dyn Fn() -> Time + Send + Sync>,
     pub(super) places: Arc<Semaphore>,
@@ -55,6 +58,7 @@ impl Feed {
             codec,
             zones: parts.zones,
             subscribers: parts.subscribers,
+            operators: parts.operators,
             places: Arc::new(Semaphore::new(parts.config.subscribers_max)),
             config: parts.config,
             now: parts.now,

@@ -113,7 +113,7 @@ impl Subscription {
                 Step::Again => {}
                 Step::Close(why) => {
                     self.stage = Stage::Closed;
-                    tracing::info!(subscriber = %self.access.id(), why, "feed closed");
+                    tracing::info!(reader = %self.access.holder(), why, "feed closed");
                     return format!(": {why}\n\n").into();
                 }
             }

@@ -49,6 +49,29 @@ CREATE TABLE subscriber_zone (
     PRIMARY KEY (subscriber_id, zone)
 ) STRICT, WITHOUT ROWID;
 
+-- Who looks and decides. The name stands in every decision that the token's holder makes.
+CREATE TABLE operator (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL CHECK (role IN ('operator', 'supervisor', 'sre', 'read-only')),
+    token_sha256 BLOB NOT NULL UNIQUE, -- the token itself is kept nowhere
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- An operator acts in these zones and everything below them.
+CREATE TABLE operator_zone (
+    name TEXT NOT NULL REFERENCES operator ON DELETE CASCADE,
+    zone TEXT NOT NULL,
+    PRIMARY KEY (name, zone)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW operators AS
+SELECT name, role,
+       (SELECT group_concat(zone, ',') FROM operator_zone AS z WHERE z.name = o.name) AS zones,
+       strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
+FROM operator AS o;
+
 CREATE VIEW devices AS
 SELECT lower(hex(device_id)) AS device_id,
        CASE algorithm WHEN -7 THEN 'es256' WHEN -8 THEN 'eddsa' END AS alg,

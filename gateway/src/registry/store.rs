@@ -63,6 +63,15 @@ pub enum StoreError {
     /// The id stands for another key. A new key needs a new id.
     #[error("device {0} is enrolled with another key; a new key is a new device id")]
     OtherKey(DeviceId),
+    /// Somebody has this name already. Remove them first, or take another name: it stands in every decision.
+    #[error("there is an operator {0:?} already; `gateway operator remove` ends a token")]
+    OperatorExists(String),
+    /// No such operator. Check the name.
+    #[error("there is no operator {0:?}")]
+    UnknownOperator(String),
+    /// A row holds a role that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: operator {0:?} has no valid role")]
+    DamagedOperator(String),
     /// No such subscriber. Check the id.
     #[error("there is no subscriber {0}")]
     UnknownSubscriber(SubscriberId),
@@ -438,7 +447,7 @@ pub(super) fn from_stored(millis: i64) -> Time {
 
 mod tokens;
 
-pub(super) use tokens::zones_of;
+pub(super) use tokens::{read_operator, zones_of};
 
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,12 @@ use pipeline::DeviceIndex;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::store::{
-    REGISTRY_FILE, Store, StoreError, from_stored, read_identity, read_origin, zones_of,
+    REGISTRY_FILE, Store, StoreError, from_stored, read_identity, read_operator, read_origin,
+    zones_of,
 };
-use super::{Device, Registry, Subscriber, SubscriberId, Subscribers, TokenHash};
+use super::{
+    Device, Operator, Operators, Registry, Subscriber, SubscriberId, Subscribers, TokenHash,
+};
 use crate::sqlite;
 
 /// What a poll brought into memory.
@@ -22,8 +25,8 @@ use crate::sqlite;
 pub struct Changes {
     /// Devices enrolled, changed or revoked.
     pub devices: u64,
-    /// Whether the subscribers were read again.
-    pub subscribers: bool,
+    /// Whether subscribers and operators were read again.
+    pub tokens: bool,
 }
 
 /// Reads what is new in `registry.db`.
@@ -32,6 +35,7 @@ pub struct Watcher {
     connection: Connection,
     registry: Arc<Registry>,
     subscribers: Arc<Subscribers>,
+    operators: Arc<Operators>,
     /// What `PRAGMA data_version` said when the file was last read.
     data_version: Option<i64>,
     /// Everything up to here is in memory.
@@ -45,6 +49,8 @@ pub struct Loaded {
     pub registry: Arc<Registry>,
     /// The subscribers.
     pub subscribers: Arc<Subscribers>,
+    /// The operators.
+    pub operators: Arc<Operators>,
     /// To be polled as often as changes should count.
     pub watcher: Watcher,
 }
@@ -57,16 +63,18 @@ pub fn load(data_dir: &Path) -> Result<Loaded, StoreError> {
     let devices = Store::open(data_dir)?.device_count()?;
     let registry = Arc::new(Registry::with_capacity(usize::try_from(devices).unwrap_or(0)));
     let subscribers = Arc::new(Subscribers::default());
+    let operators = Arc::new(Operators::default());
     let connection = sqlite::open_reader(&data_dir.join(REGISTRY_FILE))?;
     let mut watcher = Watcher {
         connection,
         registry: Arc::clone(&registry),
         subscribers: Arc::clone(&subscribers),
+        operators: Arc::clone(&operators),
         data_version: None,
         revision: -1,
     };
     watcher.poll()?;
-    Ok(Loaded { registry, subscribers, watcher })
+    Ok(Loaded { registry, subscribers, operators, watcher })
 }
 
 impl Watcher {
@@ -89,7 +97,8 @@ impl Watcher {
         if revision != self.revision {
             changes.devices = read_devices(&transaction, self.revision, &self.registry)?;
             self.subscribers.replace(read_subscribers(&transaction)?);
-            changes.subscribers = true;
+            self.operators.replace(read_operators(&transaction)?);
+            changes.tokens = true;
         }
         transaction.finish()?;
         self.data_version = Some(data_version);
@@ -144,6 +153,17 @@ fn read_subscribers(
         subscribers.push((TokenHash(token), Subscriber { id, zones, expires_at }));
     }
     Ok(subscribers)
+}
+
+fn read_operators(transaction: &Transaction<'_>) -> Result<Vec<(TokenHash, Operator)>, StoreError> {
+    let select = "SELECT name, role, expires_at, token_sha256 FROM operator";
+    let mut statement = transaction.prepare_cached(select)?;
+    let mut rows = statement.query([])?;
+    let mut operators = vec![];
+    while let Some(row) = rows.next()? {
+        operators.push((TokenHash(row.get(3)?), read_operator(transaction, row)?));
+    }
+    Ok(operators)
 }
 
 #[cfg(test)]
@@ -203,7 +223,7 @@ mod tests {
         let mut loaded = load(folder.path()).unwrap();
         store.add(&enrolment(100), Time(0)).unwrap();
         store.revoke(DeviceId([3; 16]), Time(1)).unwrap();
-        assert_eq!(loaded.watcher.poll().unwrap(), Changes { devices: 2, subscribers: true });
+        assert_eq!(loaded.watcher.poll().unwrap(), Changes { devices: 2, tokens: true });
         assert_eq!(loaded.watcher.poll().unwrap(), Changes::default());
         assert_eq!(loaded.registry.index_of(&DeviceId([100; 16])), Some(DeviceIndex(10)));
         assert!(loaded.registry.get(&DeviceId([3; 16])).unwrap().revoked);
@@ -226,8 +246,24 @@ mod tests {
         loaded.watcher.poll().unwrap();
         let found = loaded.subscribers.authenticate("secret", Time(0)).unwrap();
         assert_eq!(*found, subscriber);
+        let operator = Operator {
+            name: Arc::from("siti"),
+            role: super::super::Role::Supervisor,
+            zones: subscriber.zones.clone(),
+            expires_at: Time(2_000_000),
+        };
+        store.add_operator(&operator, TokenHash::of("siti's"), Time(0)).unwrap();
+        let again = store.add_operator(&operator, TokenHash::of("other"), Time(0));
+        assert!(matches!(again, Err(StoreError::OperatorExists(_))));
+        loaded.watcher.poll().unwrap();
+        assert_eq!(*loaded.operators.authenticate("siti's", Time(0)).unwrap(), operator);
+        let listed = store.operators().unwrap();
+        assert_eq!(listed, [(operator, Time(0))]);
+        store.remove_operator("siti").unwrap();
+        assert!(matches!(store.remove_operator("siti"), Err(StoreError::UnknownOperator(_))));
         store.remove_subscriber(id).unwrap();
         loaded.watcher.poll().unwrap();
+        assert!(loaded.operators.is_empty());
         let found = loaded.subscribers.authenticate("secret", Time(0));
         assert_eq!(found, Err(TokenError::Unknown));
     }

@@ -76,6 +76,7 @@ impl City {
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town("town"))),
             subscribers: Arc::clone(&subscribers),
+            operators: Arc::default(),
             config: config.clone(),
             now: Arc::new(move || Time(now.load(Ordering::Relaxed))),
         });
