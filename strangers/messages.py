@@ -302,6 +302,7 @@ def check_receipts(checker, folder, vectors):
         checker.equal(f"{name} reason", receipt.get(5), vector["reason"])
         checker.equal(f"{name} retry after", receipt.get(6), vector["retry_after_ms"])
         checker.equal(f"{name} clock", receipt.get(7), vector["gateway_clock_ms"])
+        checker.equal(f"{name} call", receipt.get(8), vector["call"])
         checker.equal(f"{name} status key", as_json(receipt.get(9)), vector["status_key"])
         checker.equal(f"{name} by the grammar", is_by_grammar(rule, data), True)
 

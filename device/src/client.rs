@@ -83,7 +83,7 @@ pub enum SendError {
     #[error("refused: {}", .receipt.reason.map_or("no reason given", Reason::in_words))]
     Refused {
         /// What the gateway said last.
-        receipt: Receipt,
+        receipt: Box<Receipt>,
         /// How many attempts were started.
         attempts: u32,
     },
@@ -349,7 +349,7 @@ impl Client {
         progress.unproven += u32::from(receipt.reason == Some(Reason::Unproven));
         let patience_ends = self.policy.unproven_max.is_some_and(|max| progress.unproven >= max);
         if patience_ends || receipt.reason.is_some_and(Reason::is_permanent) {
-            return Next::GiveUp(SendError::Refused { receipt, attempts });
+            return Next::GiveUp(SendError::Refused { receipt: Box::new(receipt), attempts });
         }
         // A gateway that stops takes nothing more on this connection; any other refusal leaves the connection good.
         let next =
@@ -427,7 +427,7 @@ impl Progress {
     fn at_deadline(self) -> SendError {
         let Self { attempts, failure, refusal, reached, .. } = self;
         match refusal {
-            Some(receipt) => SendError::Refused { receipt, attempts },
+            Some(receipt) => SendError::Refused { receipt: Box::new(receipt), attempts },
             None if reached.load(Ordering::Relaxed) => SendError::NoReceipt { attempts, failure },
             None => SendError::Unreachable { attempts, failure },
         }

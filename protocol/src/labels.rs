@@ -64,6 +64,12 @@ labels! {
     AlertUnknown = 15, "alert_unknown";
     /// The message has no position; the place that the device was enrolled with stands in for it.
     EnrolledSite = 16, "enrolled_site";
+    /// The device raises more often than its quota says. A raise is never refused for it.
+    OverQuota = 17, "over_quota";
+    /// By the device's own clock the message was made long before it arrived: an outage's backlog, or a wrong clock.
+    Late = 18, "late";
+    /// The device was on probation.
+    OnProbation = 19, "on_probation";
 }
 
 /// A set of [`Label`]s.

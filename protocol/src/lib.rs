@@ -17,6 +17,7 @@ mod message;
 mod position;
 mod reason;
 mod receipt;
+mod text;
 
 pub use canonical::{CanonicalError, check_canonical};
 pub use envelope::{Algorithm, Envelope, EnvelopeError, SIGNED_LEN_MAX, assemble, to_be_signed};
@@ -28,3 +29,4 @@ pub use message::{
 pub use position::{Method, Position};
 pub use reason::Reason;
 pub use receipt::{RECEIPT_LEN_MAX, Receipt, ReceiptError, Status};
+pub use text::{SHORT_TEXT_LEN_MAX, ShortText};

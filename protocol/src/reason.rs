@@ -26,9 +26,9 @@ pub enum Reason {
     ForeignAlert,
     /// The gateway is stopping; another copy will be taken elsewhere or later.
     Stopping,
-    /// The device sends more of this kind than it may; the press itself is never refused for it.
+    /// The device sends more than its share of updates or heartbeats.
     RateLimited,
-    /// The gateway has more to do than it can; the first press of an emergency is never refused for it.
+    /// The gateway has more to do than it can, and this message can wait; a first press never hears it.
     Overloaded,
     /// A code that this version does not list.
     Unlisted(u64),
@@ -118,8 +118,12 @@ impl Reason {
             Self::Stale => "the device has sent something newer since",
             Self::ForeignAlert => "this alert was raised by another device",
             Self::Stopping => "the gateway is stopping; try again",
-            Self::RateLimited => "the device sends too often; try again later",
-            Self::Overloaded => "the gateway has too much to do; try again later",
+            Self::RateLimited => {
+                "the device has sent too many updates or heartbeats; it waits and tries again"
+            }
+            Self::Overloaded => {
+                "the gateway has more urgent messages to take; try again in a moment"
+            }
             Self::Unlisted(_) => "the gateway gave a reason that this version does not know",
         }
     }

@@ -9,10 +9,11 @@ use minicbor::Decoder;
 use minicbor::decode::Error as DecodeError;
 
 use crate::envelope::encode;
-use crate::{AlertId, Counters, Reason, UnixMillis};
+use crate::{AlertId, Counters, Reason, ShortText, UnixMillis};
 
-/// Longest receipt that is ever made, in bytes; below the shortest signed message, so a reply never amplifies.
-pub const RECEIPT_LEN_MAX: usize = 80;
+/// Longest receipt that a gateway makes, in bytes: one of a held press over TLS. Below the shortest signed message, so
+/// a reply never amplifies.
+pub const RECEIPT_LEN_MAX: usize = 98;
 
 const VERSION: u64 = 1;
 
@@ -72,6 +73,8 @@ pub struct Receipt {
     pub retry_after_ms: Option<u64>,
     /// Key 7: the gateway's clock. A device moves its own forward by it, never back.
     pub gateway_clock: UnixMillis,
+    /// Key 8: whom to call, where nobody was paged. Only with status held.
+    pub call: Option<ShortText>,
     /// Key 9: what lets this sender ask for the alert's status. Over TLS only.
     pub status_key: Option<[u8; 16]>,
 }
@@ -113,6 +116,7 @@ impl Receipt {
             reason: None,
             retry_after_ms: None,
             gateway_clock,
+            call: None,
             status_key: None,
         }
     }
@@ -125,6 +129,7 @@ impl Receipt {
             + u64::from(self.counters.is_some())
             + u64::from(self.reason.is_some())
             + u64::from(self.retry_after_ms.is_some())
+            + u64::from(self.call.is_some())
             + u64::from(self.status_key.is_some());
         encode(RECEIPT_LEN_MAX, |encoder| {
             encoder.map(entries)?.u8(1)?.u64(VERSION)?.u8(2)?.u64(self.status as u64)?;
@@ -141,6 +146,9 @@ impl Receipt {
                 encoder.u8(6)?.u64(retry_after_ms)?;
             }
             encoder.u8(7)?.u64(self.gateway_clock.0)?;
+            if let Some(call) = &self.call {
+                encoder.u8(8)?.str(call.as_str())?;
+            }
             if let Some(status_key) = &self.status_key {
                 encoder.u8(9)?.bytes(status_key)?;
             }
@@ -168,6 +176,7 @@ impl Receipt {
                 5 => receipt.reason = Some(Reason::from_code(decoder.u64()?)),
                 6 => receipt.retry_after_ms = Some(decoder.u64()?),
                 7 => gateway_clock = Some(decoder.u64()?),
+                8 => receipt.call = ShortText::new(decoder.str()?),
                 9 => receipt.status_key = decoder.bytes()?.try_into().ok(),
                 _ => decoder.skip()?,
             }
@@ -194,6 +203,7 @@ fn read_counters(decoder: &mut Decoder<'_>) -> Result<Counters, ReceiptError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SHORT_TEXT_LEN_MAX;
 
     fn full() -> Receipt {
         Receipt {
@@ -203,8 +213,23 @@ mod tests {
             reason: Some(Reason::Stale),
             retry_after_ms: Some(86_400_000),
             gateway_clock: UnixMillis(1_800_000_000_000),
+            call: ShortText::new("110"),
             status_key: Some([9; 16]),
         }
+    }
+
+    /// The longest that is held, and the longest that is refused: a gateway gives reasons only with the latter.
+    fn longest() -> [Receipt; 2] {
+        let call = ShortText::new(&"1".repeat(SHORT_TEXT_LEN_MAX));
+        let held =
+            Receipt { status: Status::Held, call, reason: None, retry_after_ms: None, ..full() };
+        let refused = Receipt {
+            status: Status::Refused,
+            call: None,
+            retry_after_ms: Some(u64::MAX),
+            ..full()
+        };
+        [held, refused]
     }
 
     #[test]
@@ -216,12 +241,14 @@ mod tests {
 
     #[test]
     fn longest_receipt_stays_below_its_bound() {
-        assert!(full().encode().len() <= RECEIPT_LEN_MAX, "{}", full().encode().len());
+        let lens = longest().map(|receipt| receipt.encode().len());
+        assert!(lens.iter().all(|len| *len <= RECEIPT_LEN_MAX), "{lens:?}");
+        assert!(lens.contains(&RECEIPT_LEN_MAX), "the bound is met: {lens:?}");
     }
 
     #[test]
     fn keys_that_are_not_known_are_passed_over() {
-        let bytes = hex::decode("a5010102010719012c08f518636161").unwrap();
+        let bytes = hex::decode("a5010102010719012c0af518636161").unwrap();
         let (receipt, rest) = Receipt::decode(&bytes).unwrap();
         assert_eq!(receipt, Receipt::new(Status::Received, UnixMillis(300)));
         assert!(rest.is_empty());

@@ -80,7 +80,10 @@ impl Report {
             ),
             Status::Held => format!(
                 "Received, and waiting for an operator. Alert {alert}: on disk; somebody at the command centre looks \
-                 at it before anyone is sent."
+                 at it before anyone is sent.{}",
+                receipt.call.map_or_else(String::new, |call| format!(
+                    " If you need help, call {call} now."
+                ))
             ),
             Status::Refused => {
                 let why = receipt.reason.map_or("no reason given", |reason| reason.in_words());
@@ -128,7 +131,7 @@ fn whole_ms(took: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Reason, UnixMillis};
+    use protocol::{Reason, ShortText, UnixMillis};
 
     use super::*;
 
@@ -162,9 +165,17 @@ mod tests {
     }
 
     #[test]
+    fn a_held_press_tells_whom_to_call() {
+        let receipt =
+            Receipt { call: ShortText::new("110"), ..Receipt::new(Status::Held, UnixMillis(0)) };
+        let report = Report::settled(ALERT, &receipt, 1);
+        assert!(report.words.ends_with("If you need help, call 110 now."), "{}", report.words);
+    }
+
+    #[test]
     fn every_failure_tells_a_person_what_to_do() {
         let refused = |reason| SendError::Refused {
-            receipt: Receipt::refused(reason, UnixMillis(0)),
+            receipt: Box::new(Receipt::refused(reason, UnixMillis(0))),
             attempts: 1,
         };
         let others = [

@@ -4,7 +4,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Envelope, Kind, Labels, Message, Method,
-    Nonce, Percent, Position, Realm, Reason, Receipt, Status, UnixMillis, assemble,
+    Nonce, Percent, Position, Realm, Reason, Receipt, ShortText, Status, UnixMillis, assemble,
     check_canonical, to_be_signed,
 };
 
@@ -57,14 +57,16 @@ fn parts() -> impl Strategy<Value = (Message<'static>, Option<String>, Option<St
 fn receipt() -> impl Strategy<Value = Receipt> {
     let counters = of((any::<u32>(), any::<u32>()));
     let numbers = (of(any::<u64>()), of(any::<u64>()), any::<u64>());
-    (1_u64..=4, of(any::<[u8; 16]>()), counters, numbers, of(any::<[u8; 16]>())).prop_map(
-        |(status, alert, counters, (reason, retry_after_ms, clock), status_key)| Receipt {
+    let last = (of("\\PC{1,8}"), of(any::<[u8; 16]>()));
+    (1_u64..=4, of(any::<[u8; 16]>()), counters, numbers, last).prop_map(
+        |(status, alert, counters, (reason, retry_after_ms, clock), (call, status_key))| Receipt {
             status: Status::from_wire(status).unwrap(),
             alert: alert.map(AlertId),
             counters: counters.map(|(boot, sequence)| Counters::new(boot, sequence)),
             reason: reason.map(Reason::from_code),
             retry_after_ms,
             gateway_clock: UnixMillis(clock),
+            call: call.and_then(|call| ShortText::new(&call)),
             status_key,
         },
     )

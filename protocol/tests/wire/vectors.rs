@@ -3,7 +3,7 @@
 
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Message, MessageId, Method, Nonce,
-    Percent, Position, Realm, Reason, Receipt, SIGNED_LEN_MAX, Status, UnixMillis,
+    Percent, Position, Realm, Reason, Receipt, SIGNED_LEN_MAX, ShortText, Status, UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -204,7 +204,7 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
     vec![
         ("received", about(Status::Received, heard)),
         ("duplicate", about(Status::Duplicate, heard)),
-        ("held", about(Status::Held, heard)),
+        ("held", Receipt { call: ShortText::new("110"), ..about(Status::Held, heard) }),
         (
             "heartbeat",
             Receipt {
@@ -225,13 +225,20 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
             },
         ),
         (
+            "refused-rate-limited",
+            Receipt {
+                reason: Some(Reason::RateLimited),
+                retry_after_ms: Some(31_700),
+                ..about(Status::Refused, Counters::new(7, 42))
+            },
+        ),
+        (
             "longest",
             Receipt {
                 counters: Some(Counters::new(u32::MAX, u32::MAX)),
-                reason: Some(Reason::Stopping),
-                retry_after_ms: Some(86_400_000),
+                call: ShortText::new("+62 341 000 000 (tanya petugas)!"),
                 status_key: Some([0x5c; 16]),
-                ..about(Status::Duplicate, heard)
+                ..about(Status::Held, heard)
             },
         ),
     ]
@@ -291,6 +298,7 @@ pub(crate) fn index() -> Value {
             "reason": receipt.reason.map(Reason::code),
             "retry_after_ms": receipt.retry_after_ms,
             "gateway_clock_ms": receipt.gateway_clock.0,
+            "call": receipt.call.map(|call| call.to_string()),
             "status_key": receipt.status_key.map(hex::encode),
         })
     });
