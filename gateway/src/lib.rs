@@ -10,6 +10,7 @@ pub mod config;
 pub mod desk;
 pub mod feed;
 pub mod files;
+pub mod hints;
 pub mod identity;
 pub mod intake;
 pub mod journal;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pipeline::{Cursor, Desk, DeskConfig, Enrolment, Entry, Input, Past, ZoneId, Zones};
+use pipeline::{Cursor, Desk, DeskConfig, Span, ZoneId, Zones};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,8 +19,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::{Config, DeskLimits};
-use crate::desk::{self, DeskHandle, DeskParts};
+use crate::desk::{self, Decisions, DeskHandle, DeskParts, RecallError, Sources};
 use crate::feed::{Feed, FeedParts, Head};
+use crate::hints::Hints;
 use crate::identity::{Identity, IdentityError};
 use crate::intake::{self, Shard, ShardError, ShardParts, TransportError};
 use crate::journal::{Journal, JournalError, Reader, Writer};
@@ -31,8 +32,8 @@ use crate::search::{self, Indexer, IndexerHandle, Lookup, SearchError};
 use crate::zones::{self, ZonesError};
 use crate::{clock, telemetry};
 
-/// Records read at once when the desk is told of the past.
-const RECALLED_AT_ONCE: usize = 10_000;
+/// How far back the desk is told of the past: what the policy's windows reach at most.
+const HORIZON: Span = Span::from_secs(24 * 3_600);
 /// How often histograms are told to forget.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Threads for operators and subscribers; they wait far more than they work.
@@ -59,6 +60,9 @@ pub enum ServeError {
     /// The index.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// What the desk must know of the past.
+    #[error(transparent)]
+    Recall(#[from] RecallError),
     /// The index, while serving. It was removed: start again, and it is built anew from the journal.
     #[error("the index failed, so copies can no longer be told apart: {0}")]
     IndexFailed(Arc<SearchError>),
@@ -135,6 +139,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
             feed: Arc::clone(&fanout.feed),
             metrics: Arc::new(move || rendered.render()),
             journal_failure: spine.failure.clone(),
+            decisions: spine.decisions.clone(),
             closing: operator_closing,
         };
         let operator = tokio::spawn(operator::serve(parts));
@@ -187,6 +192,7 @@ struct Spine {
     desk: DeskHandle,
     indexer: IndexerHandle,
     head: Arc<Head>,
+    decisions: Decisions,
     stopping: watch::Sender<bool>,
     failure: watch::Receiver<Option<Arc<JournalError>>>,
 }
@@ -218,20 +224,35 @@ impl Spine {
             ..DeskConfig::default()
         };
         let mut desk = Desk::new(limits, Arc::clone(zones), journaled);
-        recall(&mut desk, &lookup, &mut Reader::open(&journal_path)?, registry)
+        let hints = Arc::new(Hints::default());
+        let mut reader = Reader::open(&journal_path)?;
+        let mut sources = Sources {
+            lookup: &lookup,
+            reader: &mut reader,
+            registry: registry.as_ref(),
+            hints: hints.as_ref(),
+        };
+        let wanted = desk::recall(&mut desk, HORIZON, &mut sources)
             .inspect_err(|error| discard_if_damaged(error, &search_path))?;
         let failure = writer.failure();
         // A batch that is not full takes the place of one that is, so the lane never holds more than it may.
         let (lane, arrivals) = mpsc::channel(config.desk.lane_len.div_ceil(intake::BATCH_MAX));
         let (answers, receipts) = mpsc::unbounded_channel();
+        let (decisions, asked) = desk::decisions(limits.decisions_max);
         let desk = desk::spawn(DeskParts {
             desk,
+            wanted,
             lane: arrivals,
             receipts: vec![answers],
             writer,
             indexed: indexer.indexed(),
             lookup,
-            in_hand_max: config.desk.unsynced_max,
+            reader,
+            registry: Arc::clone(registry),
+            hints: Arc::clone(&hints),
+            asked,
+            in_hand_max: limits.in_hand_max,
+            decisions_max: limits.decisions_max,
             zones: zones_in_force,
         })?;
         let (stopping, stopping_shard) = watch::channel(false);
@@ -241,13 +262,14 @@ impl Spine {
             socket,
             server,
             registry: Arc::clone(registry),
+            hints,
             lanes: config.lanes.clone(),
             lane,
             receipts,
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
-        Ok(Self { shard, desk, indexer, head, stopping, failure })
+        Ok(Self { shard, desk, indexer, head, decisions, stopping, failure })
     }
 
     /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.
@@ -291,41 +313,9 @@ async fn indexed_enough(
     Ok(())
 }
 
-/// Tells the desk of the past: what the index knows of each device, and the records behind the index one by one.
-fn recall(
-    desk: &mut Desk,
-    lookup: &Lookup,
-    reader: &mut Reader,
-    registry: &Registry,
-) -> Result<(), ServeError> {
-    let now = clock::now();
-    let indexed = lookup.indexed()?;
-    desk.handle(Input::Indexed(indexed), now);
-    lookup.counters(|device, counters| {
-        if let Some(index) = registry.index_of(&device) {
-            desk.handle(Input::Counted(index, counters), now);
-        }
-    })?;
-    let mut after = indexed;
-    loop {
-        let entries = reader.read_after(after, RECALLED_AT_ONCE)?;
-        let Some(last) = entries.last() else { return Ok(()) };
-        after = last.cursor();
-        for entry in entries {
-            let Entry::Message(record) = entry else { continue };
-            let past = Past {
-                device_index: registry.index_of(&record.device),
-                enrolment: Enrolment::default(),
-                entry: Entry::Message(record),
-            };
-            desk.handle(Input::Recalled(past), now);
-        }
-    }
-}
-
 /// An index that cannot be read at a start is removed, so that the next start builds it again.
-fn discard_if_damaged(error: &ServeError, search: &Path) {
-    if let ServeError::Search(damage) = error
+fn discard_if_damaged(error: &RecallError, search: &Path) {
+    if let RecallError::Search(damage) = error
         && damage.is_damage()
         && let Err(error) = search::discard(search)
     {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::{Arrival, Carrier, Hint, Lane, Model, Ticket};
+use pipeline::{Arrival, Carrier, Lane, Model, Ticket};
 use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::lanes::{Lanes, NotPut};
 use crate::clock;
 use crate::config::LaneConfig;
+use crate::hints::Hints;
 use crate::registry::{DeviceKey, Registry};
 use crate::telemetry::{Intake, LaneRefusal, Unproven};
 
@@ -32,6 +33,7 @@ pub(super) struct Claims {
     pub(super) realm: Realm,
     pub(super) config: LaneConfig,
     pub(super) registry: Arc<Registry>,
+    pub(super) hints: Arc<Hints>,
     pub(super) telemetry: Arc<Intake>,
     pub(super) lanes: Lanes<Claim>,
 }
@@ -98,7 +100,7 @@ impl Claims {
             labels,
             signed: signed.clone(),
         };
-        let lane = Lane::of(message.kind, Hint::default(), received_at);
+        let lane = Lane::of(message.kind, self.hints.get(device.index), received_at);
         let overloaded = Receipt {
             alert: arrival.alert_id(),
             counters: Some(arrival.counters),

@@ -25,6 +25,7 @@ use super::lanes::lanes;
 use super::transport::endpoint_config;
 use super::waiting::{Receipts, Tickets, Waiting};
 use crate::config::{AlertConfig, LaneConfig};
+use crate::hints::Hints;
 use crate::registry::Registry;
 use crate::telemetry::Intake;
 
@@ -40,6 +41,8 @@ pub struct ShardParts {
     pub server: quinn::ServerConfig,
     /// The devices that it believes.
     pub registry: Arc<Registry>,
+    /// How devices stand, as far as a lane depends on it.
+    pub hints: Arc<Hints>,
     /// How many messages wait for their check.
     pub lanes: LaneConfig,
     /// The way to the desk.
@@ -146,6 +149,7 @@ fn open_gate(parts: ShardParts) -> Arc<Gate> {
             realm: parts.realm,
             config: parts.lanes,
             registry: parts.registry,
+            hints: parts.hints,
             telemetry: Arc::clone(&telemetry),
             lanes,
         },

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::desk::Decisions;
 use crate::feed::{Feed, Problem};
 use crate::journal::JournalError;
 use connection::Connections;
@@ -40,6 +41,8 @@ pub struct OperatorParts {
     pub feed: Arc<Feed>,
     /// Why the journal has stopped, if it has.
     pub journal_failure: watch::Receiver<Option<Arc<JournalError>>>,
+    /// The way to the desk.
+    pub decisions: Decisions,
     /// The metrics as Prometheus text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Turns true when the gateway stops, after the last push to the feed's head.
@@ -57,7 +60,7 @@ struct Shown {
 ///
 /// Set a time on it: a client that takes little can draw that out.
 pub async fn serve(parts: OperatorParts) {
-    let OperatorParts { listener, feed, journal_failure, metrics, mut closing } = parts;
+    let OperatorParts { listener, feed, journal_failure, metrics, mut closing, .. } = parts;
     let write_timeout = feed.config().write_timeout;
     let places = Arc::new(Semaphore::new(feed.config().subscribers_max + SPARE_CONNECTIONS));
     let router = router(Arc::clone(&feed), Shown { journal_failure, metrics });

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pipeline::{Cursor, Found, Standing, Time, ZoneId};
-use protocol::{Counters, DeviceId, MessageId};
+use pipeline::{Act, Cursor, Found, Standing, Time, ZoneId};
+use protocol::{AlertId, Counters, DeviceId, MessageId};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{SearchError, index};
 use crate::{journal, sqlite};
@@ -18,6 +18,8 @@ const FIND: &str = "SELECT entries.cursor, device_id, zone FROM message_ids \
 const FIRST_SINCE: &str = "SELECT min(cursor) FROM (SELECT min(cursor) AS cursor FROM entries INDEXED BY entries_by_time \
      WHERE received_at_us >= ?1 \
      UNION ALL SELECT min(cursor) FROM decisions INDEXED BY decisions_by_time WHERE decided_at_us >= ?1)";
+
+const PROMOTED: &str = "SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?2 LIMIT 1";
 
 /// One connection for asking.
 #[derive(Debug)]
@@ -48,6 +50,20 @@ impl Lookup {
                 .optional()
         };
         find().map_err(|source| self.error(source))
+    }
+
+    /// Whether a held alert was promoted, as far as [`indexed`](Self::indexed).
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn is_promoted(&self, alert: AlertId) -> Result<bool, SearchError> {
+        let find = || {
+            self.connection
+                .prepare_cached(PROMOTED)?
+                .query_row(params![alert.as_bytes().as_slice(), Act::Promote.stored()], |_| Ok(()))
+                .optional()
+        };
+        Ok(find().map_err(|source| self.error(source))?.is_some())
     }
 
     /// How far the journal is indexed.

@@ -87,6 +87,7 @@ impl City {
         let operator = serve(OperatorParts {
             listener,
             feed: Arc::clone(&feed),
+            decisions: gateway::desk::decisions(1).0,
             journal_failure,
             metrics: Arc::new(|| "metrics_total 1\n".to_owned()),
             closing,

@@ -1,30 +1,45 @@
 //! Drives the desk: one thread that brings it everything that happens and does what it wants done.
 //!
 //! It decides nothing. It reads the lane only while the desk wants more, so that whatever is behind (the disk, the
-//! index) slows the senders and loses nothing; it never waits for the journal, a look-up or a sender.
+//! index) slows the senders and loses nothing; it never waits for the journal, a look-up or a sender. Operators ask through
+//! [`Decisions`].
+
+mod answers;
+mod decisions;
+mod recall;
 
 use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use pipeline::{Arrival, Cursor, Desk, Entry, Found, Input, Output, Zones};
-use protocol::MessageId;
+use pipeline::{Arrival, Cursor, Desk, Entry, Input, Output, Time, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
+use self::answers::{Answers, Question};
+use self::decisions::{Asked, Deciding};
+pub use self::decisions::{Decisions, Undecided, decisions};
+pub use self::recall::{RecallError, Sources, recall};
 use crate::clock;
+use crate::hints::Hints;
 use crate::intake::{BATCH_MAX, Receipts, shard_of};
-use crate::journal::WriterHandle;
+use crate::journal::{Reader, WriterHandle};
+use crate::registry::Registry;
 use crate::search::Lookup;
 
 /// Batches taken from the lane at once: a few hundred microseconds of work.
 const BATCHES_MAX: usize = 16;
+/// How long the time of day is trusted to pass evenly.
+const CLOCK_LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// What the desk's thread is made of.
 pub struct DeskParts {
     /// The desk, told of the past.
     pub desk: Desk,
+    /// What it wants done because of that.
+    pub wanted: Vec<Output>,
     /// What the shards have proven.
     pub lane: mpsc::Receiver<Vec<Arrival>>,
     /// Where each shard waits for its receipts. There are never more under way than the desk has in hand.
@@ -35,8 +50,18 @@ pub struct DeskParts {
     pub indexed: watch::Receiver<Cursor>,
     /// Where ids are looked up.
     pub lookup: Lookup,
+    /// Where alerts are read back.
+    pub reader: Reader,
+    /// Who is enrolled.
+    pub registry: Arc<Registry>,
+    /// Where shards read how devices stand.
+    pub hints: Arc<Hints>,
+    /// What operators ask.
+    pub asked: Asked,
     /// Arrivals without a receipt, at most: no more ids can be asked for at one time.
     pub in_hand_max: usize,
+    /// Decisions that operators wait for, at most.
+    pub decisions_max: usize,
     /// The zones in force.
     pub zones: watch::Receiver<Arc<Zones>>,
 }
@@ -52,15 +77,15 @@ pub struct DeskHandle {
 /// # Errors
 /// If the system grants no thread or no runtime.
 pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
-    let runtime = runtime::Builder::new_current_thread().build()?;
-    let lookups_max = parts.in_hand_max + BATCHES_MAX * BATCH_MAX;
-    let (ask, asked) = mpsc::channel(lookups_max);
-    let (answer, answers) = mpsc::channel(lookups_max);
-    let lookup = parts.lookup;
+    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+    let questions_max = parts.in_hand_max + BATCHES_MAX * BATCH_MAX + parts.decisions_max;
+    let (ask, questions) = mpsc::channel(questions_max);
+    let (answer, answers) = mpsc::channel(questions_max);
+    let source = Answers { lookup: parts.lookup, reader: parts.reader, registry: parts.registry };
     thread::Builder::new()
         .name("lookup".to_owned())
-        .spawn(move || answer_lookups(lookup, asked, &answer))?;
-    let driver = Driver {
+        .spawn(move || source.run(questions, &answer))?;
+    let mut driver = Driver {
         desk: parts.desk,
         writer: parts.writer,
         ask,
@@ -70,13 +95,17 @@ pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
             .map(|receipts| Shard { receipts, ready: vec![] })
             .collect(),
         appended: vec![],
+        hints: parts.hints,
+        deciding: Deciding::default(),
     };
+    parts.wanted.into_iter().for_each(|output| driver.perform(output));
     let events = Events {
         lane: parts.lane,
         synced: driver.writer.synced(),
         indexed: parts.indexed,
         answers,
         zones: parts.zones,
+        asked: parts.asked,
     };
     let thread = thread::Builder::new()
         .name("desk".to_owned())
@@ -97,16 +126,19 @@ struct Events {
     lane: mpsc::Receiver<Vec<Arrival>>,
     synced: watch::Receiver<Cursor>,
     indexed: watch::Receiver<Cursor>,
-    answers: mpsc::Receiver<(MessageId, Option<Found>)>,
+    answers: mpsc::Receiver<Input>,
     zones: watch::Receiver<Arc<Zones>>,
+    asked: Asked,
 }
 
 struct Driver {
     desk: Desk,
     writer: WriterHandle,
-    ask: mpsc::Sender<MessageId>,
+    ask: mpsc::Sender<Question>,
     shards: Vec<Shard>,
     appended: Vec<Entry>,
+    hints: Arc<Hints>,
+    deciding: Deciding,
 }
 
 /// A shard as the desk sees it.
@@ -118,6 +150,7 @@ struct Shard {
 
 impl Driver {
     async fn run(mut self, mut events: Events) -> WriterHandle {
+        self.deliver();
         let mut taken = Vec::with_capacity(BATCHES_MAX);
         let mut open = true;
         while open || self.desk.in_hand() > 0 {
@@ -129,9 +162,7 @@ impl Driver {
                     // The journal has ended, with an error: nobody in hand will have a receipt.
                     if changed.is_err() { break; }
                 }
-                Some((id, found)) = events.answers.recv() => {
-                    self.handle(Input::LookedUp { id, found });
-                }
+                Some(answer) = events.answers.recv() => self.handle(answer),
                 Ok(()) = events.indexed.changed() => {
                     let indexed = *events.indexed.borrow_and_update();
                     self.handle(Input::Indexed(indexed));
@@ -140,6 +171,11 @@ impl Driver {
                     let zones = Arc::clone(&events.zones.borrow_and_update());
                     self.handle(Input::Rezoned(zones));
                 }
+                Some((request, answer)) = events.asked.recv() => {
+                    let ticket = self.deciding.wait(answer);
+                    self.handle(Input::Decide { ticket, request });
+                }
+                () = until(self.desk.next_deadline()) => self.handle(Input::Tick),
                 count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;
                     for arrival in taken.drain(..).flatten() {
@@ -166,46 +202,39 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         self.desk.handle(input, clock::now());
         while let Some(output) = self.desk.poll_output() {
-            match output {
-                Output::Append(entry) => self.appended.push(entry),
-                Output::Reply(ticket, receipt) => {
-                    let shard = self.shards.get_mut(shard_of(ticket));
-                    debug_assert!(shard.is_some(), "tickets are given by shards");
-                    shard.into_iter().for_each(|shard| shard.ready.push((ticket, receipt)));
-                }
-                Output::LookUp(id) => {
-                    let asked = self.ask.try_send(id);
-                    debug_assert!(
-                        asked.is_ok(),
-                        "the desk asks for no more ids than it has in hand"
-                    );
-                }
-                // Nobody asks for decisions here, and no rule makes any.
-                Output::Decided(..) | Output::Recollect { .. } | Output::Hint(..) => {}
-            }
+            self.perform(output);
         }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Append(entry) => self.appended.push(entry),
+            Output::Reply(ticket, receipt) => {
+                let shard = self.shards.get_mut(shard_of(ticket));
+                debug_assert!(shard.is_some(), "tickets are given by shards");
+                shard.into_iter().for_each(|shard| shard.ready.push((ticket, receipt)));
+            }
+            Output::Decided(ticket, answer) => self.deciding.answer(ticket, answer),
+            Output::LookUp(id) => self.ask(Question::LookUp(id)),
+            Output::Recollect { alert, cursor } => self.ask(Question::Recollect(alert, cursor)),
+            Output::Hint(device, hint) => self.hints.set(device, hint),
+        }
+    }
+
+    fn ask(&self, question: Question) {
+        let asked = self.ask.try_send(question);
+        debug_assert!(asked.is_ok(), "the desk asks no more than it has in hand");
     }
 }
 
-/// Answers look-ups until the desk has ended.
-///
-/// An index that cannot be read answers as if it knew nothing: a press paged twice is better than one lost.
-fn answer_lookups(
-    lookup: Lookup,
-    mut asked: mpsc::Receiver<MessageId>,
-    answer: &mpsc::Sender<(MessageId, Option<Found>)>,
-) {
-    let failures = metrics::counter!("gateway_lookup_failures_total");
-    let lookups = metrics::counter!("gateway_lookups_total");
-    while let Some(id) = asked.blocking_recv() {
-        lookups.increment(1);
-        let found = lookup.find(id).unwrap_or_else(|error| {
-            failures.increment(1);
-            tracing::warn!(%error, "the index cannot be read; a copy may be taken for a first press");
-            None
-        });
-        if answer.blocking_send((id, found)).is_err() {
+/// Waits for the desk's next deadline. The desk goes by the time of day, which can step, so it is asked again at times.
+async fn until(deadline: Option<Time>) {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    loop {
+        let left = Duration::from_micros(deadline.since(clock::now()).0);
+        if left.is_zero() {
             return;
         }
+        tokio::time::sleep(left.min(CLOCK_LOOKED_AT)).await;
     }
 }

@@ -1,0 +1,91 @@
+//! Tells the desk of the past before it serves: what the index knows of each device, and the newest lines of the journal.
+
+use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span};
+use protocol::DeviceId;
+
+use crate::clock;
+use crate::hints::Hints;
+use crate::journal::{JournalError, Reader};
+use crate::registry::Registry;
+use crate::search::{Lookup, SearchError};
+
+/// Lines read at once.
+const AT_ONCE: usize = 10_000;
+
+/// Where the past is read.
+pub struct Sources<'a> {
+    /// The index.
+    pub lookup: &'a Lookup,
+    /// The journal.
+    pub reader: &'a mut Reader,
+    /// Who is enrolled.
+    pub registry: &'a Registry,
+    /// Where shards read how devices stand.
+    pub hints: &'a Hints,
+}
+
+/// Why the past could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum RecallError {
+    /// The index cannot be read.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Tells `desk` everything, at least `horizon` back. What it wants done because of it, apart from hints, is returned.
+///
+/// # Errors
+/// If index or journal cannot be read.
+pub fn recall(
+    desk: &mut Desk,
+    horizon: Span,
+    sources: &mut Sources<'_>,
+) -> Result<Vec<Output>, RecallError> {
+    let Sources { lookup, reader, registry, hints } = sources;
+    let now = clock::now();
+    let mut wanted = vec![];
+    let mut tell = |input| {
+        desk.handle(input, now);
+        while let Some(output) = desk.poll_output() {
+            match output {
+                Output::Hint(device, hint) => hints.set(device, hint),
+                other => wanted.push(other),
+            }
+        }
+    };
+    let indexed = lookup.indexed()?;
+    tell(Input::Indexed(indexed));
+    lookup.counters(|device, counters| {
+        if let Some(index) = registry.index_of(&device) {
+            tell(Input::Counted(index, counters));
+        }
+    })?;
+    lookup.standings(|device, standing| {
+        if let Some(index) = registry.index_of(&device) {
+            tell(Input::Stands { index, device, standing });
+        }
+    })?;
+    let first = lookup.first_since(now - horizon)?.min(indexed.next());
+    let mut after = Cursor(first.0.saturating_sub(1));
+    loop {
+        let entries = reader.read_after(after, AT_ONCE)?;
+        let Some(last) = entries.last() else { return Ok(wanted) };
+        after = last.cursor();
+        for entry in entries {
+            let device = device_of(&entry).and_then(|device| registry.get(&device));
+            let device_index = device.as_ref().map(|device| device.index);
+            let enrolment = device.map(|device| device.enrolment).unwrap_or_default();
+            tell(Input::Recalled(Past { entry, device_index, enrolment }));
+        }
+    }
+}
+
+fn device_of(entry: &Entry) -> Option<DeviceId> {
+    match entry {
+        Entry::Message(record) => Some(record.device),
+        Entry::Decision(decision) => decision.device,
+    }
+}

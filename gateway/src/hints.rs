@@ -1,0 +1,79 @@
+//! What shards may know of a device's standing: one word each, written by the desk's thread, read by every shard.
+//!
+//! A hint chooses a lane and nothing else, so it may be late and nobody waits for it: words are written and read one by
+//! one, without an order among them. The table grows with the registry, in segments that never move.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pipeline::{DeviceIndex, Hint};
+
+/// Devices in one segment: 128 KiB.
+const SEGMENT_LEN: usize = 1 << 14;
+/// Segments at most: 64 million devices, as many as `registry.db` is meant for. Beyond them a device has no hint, which
+/// puts it in the best light.
+const SEGMENTS: usize = 1 << 12;
+
+/// The hints of every device.
+pub struct Hints {
+    segments: Box<[OnceLock<Box<[AtomicU64]>>]>,
+}
+
+impl Hints {
+    /// What is known of a device.
+    #[must_use]
+    pub fn get(&self, device: DeviceIndex) -> Hint {
+        let (segment, place) = split(device);
+        let words = self.segments.get(segment).and_then(OnceLock::get);
+        let word = words.and_then(|words| words.get(place));
+        word.map_or_else(Hint::default, |word| Hint::from_bits(word.load(Ordering::Relaxed)))
+    }
+
+    /// Takes down what is known of a device.
+    pub fn set(&self, device: DeviceIndex, hint: Hint) {
+        let (segment, place) = split(device);
+        let Some(segment) = self.segments.get(segment) else { return };
+        let words = segment.get_or_init(|| (0..SEGMENT_LEN).map(|_| AtomicU64::new(0)).collect());
+        if let Some(word) = words.get(place) {
+            word.store(hint.bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect() }
+    }
+}
+
+fn split(device: DeviceIndex) -> (usize, usize) {
+    let index = usize::try_from(device.0).unwrap_or(usize::MAX);
+    (index / SEGMENT_LEN, index % SEGMENT_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::{Grade, Time};
+
+    use super::*;
+
+    #[test]
+    fn keeps_each_devices_hint_and_knows_nothing_of_others() {
+        let hints = Hints::default();
+        let hint = Hint::new(Grade::Blocked, Time(u64::MAX), Time(0));
+        for index in [0, 16_383, 16_384, 5_000_000] {
+            assert_eq!(hints.get(DeviceIndex(index)), Hint::default());
+            hints.set(DeviceIndex(index), hint);
+            assert_eq!(hints.get(DeviceIndex(index)), hint);
+            assert_eq!(hints.get(DeviceIndex(index + 1)), Hint::default());
+        }
+    }
+
+    #[test]
+    fn devices_beyond_the_table_stand_in_the_best_light() {
+        let hints = Hints::default();
+        let far = DeviceIndex(u32::MAX);
+        hints.set(far, Hint::new(Grade::Blocked, Time(u64::MAX), Time(0)));
+        assert_eq!(hints.get(far), Hint::default());
+    }
+}
