@@ -6,6 +6,7 @@
 
 mod desk;
 mod lane;
+pub mod policy;
 mod record;
 pub mod settings;
 mod strangers;
@@ -17,6 +18,7 @@ pub use desk::{
     Input, Output, Past, Reach, Recollected, Request, Ticket,
 };
 pub use lane::{Grade, Hint, Lane};
+pub use policy::Policy;
 pub use record::{
     ACTOR_LEN_MAX, Act, Actor, BatchIndex, Carrier, Cursor, Decision, DeviceIndex, Disposition,
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,

@@ -1,7 +1,7 @@
 //! Time as the desk is told it: microseconds, never read, always an argument.
 
 use core::fmt;
-use core::ops::{Add, Sub};
+use core::ops::{Add, Mul, Sub};
 
 use protocol::UnixMillis;
 
@@ -54,6 +54,14 @@ impl Sub<Span> for Time {
 
     fn sub(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Mul<Span> for u64 {
+    type Output = Span;
+
+    fn mul(self, span: Span) -> Span {
+        Span(span.0.saturating_mul(self))
     }
 }
 

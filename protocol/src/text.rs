@@ -16,11 +16,30 @@ pub struct ShortText {
 impl ShortText {
     /// This text; nothing if it is empty or too long.
     #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let len = u8::try_from(text.len()).ok().filter(|len| *len > 0)?;
-        let mut bytes = [0; SHORT_TEXT_LEN_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    pub const fn new(text: &str) -> Option<Self> {
+        let (from, mut bytes) = (text.as_bytes(), [0; SHORT_TEXT_LEN_MAX]);
+        let mut len = 0;
+        if from.is_empty() || from.len() > SHORT_TEXT_LEN_MAX {
+            return None;
+        }
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "both are at least as long; const code has no iterators"
+        )]
+        while (len as usize) < from.len() {
+            bytes[len as usize] = from[len as usize];
+            len += 1;
+        }
         Some(Self { bytes, len })
+    }
+
+    /// This text, which is known to fit: for constants. One that does not fit does not compile.
+    #[must_use]
+    pub const fn literal(text: &str) -> Self {
+        match Self::new(text) {
+            Some(short) => short,
+            None => unreachable!(),
+        }
     }
 
     /// The text.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use pipeline::policy::POLICY_VARIABLE_PREFIX;
 use pipeline::settings::Reader;
 pub use pipeline::settings::{
     ConfigProblems, Place, Problem, UnitError, parse_size, parse_span, show_size, show_span,
@@ -92,6 +93,9 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Problem>> {
         let (table, syntax) = DeTable::parse_recoverable(text);
+        // The policy's variables begin alike and are the policy's to check.
+        let variables =
+            variables.into_iter().filter(|(name, _)| !name.starts_with(POLICY_VARIABLE_PREFIX));
         let mut reader = Reader::new(text, table.get_ref(), VARIABLE_PREFIX, variables);
         syntax.iter().for_each(|error| reader.add_syntax(error));
         let General { realm, data_dir, drain_timeout, log } = General::read(&mut reader);

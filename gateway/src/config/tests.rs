@@ -123,6 +123,7 @@ fn the_environment_wins_over_the_file_and_is_checked_alike() {
             variable("KENTONGAN_DATA_DIR", "b"),
             variable("KENTONGAN_ALERT_LISTEN", "127.0.0.1:0"),
             variable("KENTONGAN_ALERT_CONNECTIONS_MAX", "12"),
+            variable("KENTONGAN_RULE_PRESS_WINDOW", "5m"),
             variable("HOME", "/"),
         ],
     )

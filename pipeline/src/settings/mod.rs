@@ -10,7 +10,7 @@ mod units;
 mod value;
 
 pub use problem::{ConfigProblems, Place, Problem};
-pub use reader::Reader;
+pub use reader::{Reader, Table};
 pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
 pub use value::{Any, Between, Checked, Codec, Count, Flag, Raw, Rule, Size, Span, Text};
 

@@ -80,6 +80,46 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The tables of the list `[[section.key]]`, each read by `read`; `default` if there is no such list. A list is set
+    /// in the file alone.
+    pub fn tables<T>(
+        &mut self,
+        section: &'static str,
+        key: &'static str,
+        default: Vec<T>,
+        read: impl Fn(&mut Table<'_, 'a>) -> T,
+    ) -> Vec<T> {
+        self.known.push((section, key));
+        let path = path_of(section, key);
+        let Some(found) = self.find(section, key) else { return default };
+        let DeValue::Array(list) = found.get_ref() else {
+            let what = format!("is a list of tables; write [[{path}]] and its keys below");
+            self.add(found.span(), path, what);
+            return default;
+        };
+        let numbered = (1_usize..).zip(list);
+        numbered.filter_map(|(number, item)| self.table(&path, number, item, &read)).collect()
+    }
+
+    fn table<T>(
+        &mut self,
+        path: &str,
+        number: usize,
+        item: &'a Spanned<DeValue<'a>>,
+        read: impl Fn(&mut Table<'_, 'a>) -> T,
+    ) -> Option<T> {
+        let item_path = format!("{path}[{number}]");
+        let DeValue::Table(inner) = item.get_ref() else {
+            self.add(item.span(), item_path, format!("is not a table; write [[{path}]]"));
+            return None;
+        };
+        let mut table =
+            Table { reader: self, inner, path: item_path, span: item.span(), known: vec![] };
+        let value = read(&mut table);
+        table.finish();
+        Some(value)
+    }
+
     /// Everything that was wrong, unknown keys and variables included, in order of place.
     pub fn finish(mut self) -> Vec<Problem> {
         let table = self.table;
@@ -163,6 +203,49 @@ impl<'a> Reader<'a> {
     fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.as_bytes().iter().take(span.start);
         Place::Line(1 + before.filter(|byte| **byte == b'\n').count())
+    }
+}
+
+/// One table of a list. Each of its keys must be there: a list has no defaults.
+#[derive(Debug)]
+pub struct Table<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    inner: &'a DeTable<'a>,
+    path: String,
+    span: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+impl Table<'_, '_> {
+    /// The value of `key`. If it is missing or wrong, that is a problem, and `example` stands in for it.
+    pub fn field<C: Codec>(
+        &mut self,
+        key: &'static str,
+        example: C::Value,
+        rule: &impl Rule<C>,
+    ) -> C::Value {
+        self.known.push(key);
+        let (value, span) = match self.inner.get(key) {
+            Some(found) => (read::<C>(&Raw::Toml(found.get_ref()), rule), found.span()),
+            None => (Err("is missing".to_owned()), self.span.clone()),
+        };
+        value.unwrap_or_else(|what| {
+            let hint =
+                C::show(&example).map_or_else(String::new, |text| format!(" (such as {text})"));
+            self.reader.add(span, format!("{}.{key}", self.path), what + &hint);
+            example
+        })
+    }
+
+    fn finish(self) {
+        for (key, _) in self.inner {
+            let name: &str = key.get_ref();
+            if !self.known.contains(&name) {
+                let known = self.known.iter().map(|known| (*known).to_owned());
+                let what = format!("is not known{}", suggest(name, known));
+                self.reader.add(key.span(), format!("{}.{name}", self.path), what);
+            }
+        }
     }
 }
 
