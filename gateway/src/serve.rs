@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pipeline::{Cursor, Desk, DeskConfig, Span, ZoneId, Zones};
+use pipeline::policy::HORIZON_MAX;
+use pipeline::{Cursor, Desk, DeskConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,14 +26,14 @@ use crate::identity::{Identity, IdentityError};
 use crate::intake::{self, Shard, ShardError, ShardParts, TransportError};
 use crate::journal::{Journal, JournalError, Reader, Writer};
 use crate::operator::{self, OperatorParts};
+use crate::policy::PolicyError;
 use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
 use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
+use crate::reload::Reload;
 use crate::search::{self, Indexer, IndexerHandle, Lookup, SearchError};
 use crate::zones::{self, ZonesError};
-use crate::{clock, telemetry};
+use crate::{clock, policy, telemetry};
 
-/// How far back the desk is told of the past: what the policy's windows reach at most.
-const HORIZON: Span = Span::from_secs(24 * 3_600);
 /// How often histograms are told to forget.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Threads for operators and subscribers; they wait far more than they work.
@@ -48,6 +48,9 @@ pub enum ServeError {
     /// The zones.
     #[error("zones of {0}")]
     Zones(#[from] ZonesError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Devices and subscribers.
     #[error(transparent)]
     Registry(#[from] StoreError),
@@ -103,27 +106,25 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     let prometheus = telemetry::install()?;
     let identity = Identity::open(config)?;
     let zones = Arc::new(zones::load(&config.zones)?);
+    let policy = Arc::new(policy::load(&config.policy)?);
     let enrolled = load_registry(config)?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(FANOUT_THREADS)
         .thread_name("fan-out")
         .enable_all()
         .build()?;
-    let (zones_of_desk, desk_zones) = watch::channel(Arc::clone(&zones));
-    let spine =
-        Spine::start(config, &identity, &enrolled.registry, (&zones, desk_zones), &runtime)?;
-    let zones_of_feed = Arc::new(ArcSwap::new(zones));
+    let reload = Arc::new(Reload::new(config.clone(), zones, policy));
+    let spine = Spine::start(config, &identity, &enrolled.registry, &reload, &runtime)?;
     let feed = Feed::new(FeedParts {
         head: Arc::clone(&spine.head),
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
-        zones: Arc::clone(&zones_of_feed),
+        zones: reload.zones(),
         subscribers: Arc::clone(&enrolled.subscribers),
         operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });
-    let fanout = Fanout { feed, zones_of_feed, zones_of_desk, config: config.clone() };
     let ended = runtime.block_on(async {
         let listener = bind_operator(config).await?;
         let ready = Ready {
@@ -136,7 +137,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         let rendered = prometheus.clone();
         let parts = OperatorParts {
             listener,
-            feed: Arc::clone(&fanout.feed),
+            feed: Arc::clone(&feed),
             metrics: Arc::new(move || rendered.render()),
             journal_failure: spine.failure.clone(),
             decisions: spine.decisions.clone(),
@@ -146,11 +147,12 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         ready.write(ready_file)?;
         tracing::info!(alert = %ready.alert_addr, operator = %ready.operator_addr,
             realm = %ready.realm, cert = %ready.cert.display(), "serving");
-        let feed = Arc::clone(&fanout.feed);
         tokio::spawn(async move { feed.run().await });
+        let watched = Arc::clone(&reload);
+        tokio::spawn(async move { watched.watch_policy().await });
         tokio::spawn(watch_enrolment(enrolled.watcher, config.registry.poll_interval));
         tokio::spawn(keep_metrics(prometheus));
-        fanout.until_stopped(signals, spine.failure.clone(), spine.indexer.failure()).await?;
+        until_stopped(&reload, signals, spine.failure.clone(), spine.indexer.failure()).await?;
         tracing::info!("stopping: nothing more is taken, what was taken is finished");
         let stopping = tokio::task::spawn_blocking(move || spine.stop());
         // Exchanges may take the drain timeout, and the endpoint's farewell as long again.
@@ -202,7 +204,7 @@ impl Spine {
         config: &Config,
         identity: &Identity,
         registry: &Arc<Registry>,
-        (zones, zones_in_force): (&Arc<Zones>, watch::Receiver<Arc<Zones>>),
+        reload: &Reload,
         runtime: &Runtime,
     ) -> Result<Self, ServeError> {
         let socket = intake::bind(&config.alert)?;
@@ -223,7 +225,9 @@ impl Spine {
             in_hand_max: config.desk.unsynced_max,
             ..DeskConfig::default()
         };
-        let mut desk = Desk::new(limits, Arc::clone(zones), journaled);
+        let zones = reload.desk_zones();
+        let in_force = Arc::clone(&zones.borrow());
+        let mut desk = Desk::new(limits, in_force, journaled);
         let hints = Arc::new(Hints::default());
         let mut reader = Reader::open(&journal_path)?;
         let mut sources = Sources {
@@ -232,7 +236,7 @@ impl Spine {
             registry: registry.as_ref(),
             hints: hints.as_ref(),
         };
-        let wanted = desk::recall(&mut desk, HORIZON, &mut sources)
+        let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)
             .inspect_err(|error| discard_if_damaged(error, &search_path))?;
         let failure = writer.failure();
         // A batch that is not full takes the place of one that is, so the lane never holds more than it may.
@@ -253,7 +257,7 @@ impl Spine {
             asked,
             in_hand_max: limits.in_hand_max,
             decisions_max: limits.decisions_max,
-            zones: zones_in_force,
+            zones,
         })?;
         let (stopping, stopping_shard) = watch::channel(false);
         let shard = Shard::spawn(ShardParts {
@@ -367,60 +371,26 @@ impl Signals {
     }
 }
 
-/// What subscribers are served from, and what a reload changes.
-struct Fanout {
-    feed: Arc<Feed>,
-    zones_of_feed: Arc<ArcSwap<Zones>>,
-    zones_of_desk: watch::Sender<Arc<Zones>>,
-    config: Config,
-}
-
-impl Fanout {
-    /// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
-    async fn until_stopped(
-        &self,
-        mut signals: Signals,
-        mut journal: watch::Receiver<Option<Arc<JournalError>>>,
-        mut index: watch::Receiver<Option<Arc<SearchError>>>,
-    ) -> Result<(), ServeError> {
-        loop {
-            tokio::select! {
-                _ = signals.terminate.recv() => return Ok(()),
-                _ = signals.interrupt.recv() => return Ok(()),
-                _ = signals.hangup.recv() => self.reload(),
-                Ok(failed) = journal.wait_for(Option::is_some) => {
-                    let failed = failed.clone();
-                    return failed.map_or(Ok(()), |error| Err(ServeError::JournalFailed(error)));
-                }
-                Ok(failed) = index.wait_for(Option::is_some) => {
-                    let failed = failed.clone();
-                    return failed.map_or(Ok(()), |error| Err(ServeError::IndexFailed(error)));
-                }
+/// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
+async fn until_stopped(
+    reload: &Reload,
+    mut signals: Signals,
+    mut journal: watch::Receiver<Option<Arc<JournalError>>>,
+    mut index: watch::Receiver<Option<Arc<SearchError>>>,
+) -> Result<(), ServeError> {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => reload.reload(),
+            Ok(failed) = journal.wait_for(Option::is_some) => {
+                let failed = failed.clone();
+                return failed.map_or(Ok(()), |error| Err(ServeError::JournalFailed(error)));
+            }
+            Ok(failed) = index.wait_for(Option::is_some) => {
+                let failed = failed.clone();
+                return failed.map_or(Ok(()), |error| Err(ServeError::IndexFailed(error)));
             }
         }
-    }
-
-    /// Takes new zones whole, or keeps the old ones and says why.
-    fn reload(&self) {
-        match zones::load(&self.config.zones) {
-            Ok(zones) => {
-                if let Some(zone) = self.lost_zone(&zones) {
-                    tracing::warn!(%zone, "zones were not reloaded: this one is gone, and alerts are journaled under it");
-                    return;
-                }
-                let zones = Arc::new(zones);
-                self.zones_of_feed.store(Arc::clone(&zones));
-                self.zones_of_desk.send_replace(zones);
-                tracing::info!("zones reloaded");
-            }
-            Err(error) => tracing::warn!(%error, "zones were not reloaded; the old ones stay"),
-        }
-    }
-
-    /// A zone in force that `zones` lack. Its alerts would be hidden from those who may see them.
-    fn lost_zone(&self, zones: &Zones) -> Option<ZoneId> {
-        let in_force = self.zones_of_feed.load();
-        let lost = in_force.iter().find(|(_, zone)| zones.find(zone.id.as_str()).is_none());
-        lost.map(|(_, zone)| zone.id.clone())
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 #[path = "press/site.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
 mod site;
 
 use bytes::Bytes;

@@ -1,23 +1,35 @@
-//! `config check` and `zones check`: say everything that is wrong, or what is in effect.
+//! `config check`, `zones check` and `policy check`: say everything that is wrong, or what is in effect.
 
 use std::io::Write;
 
 use geo::ChamberlainDuquetteArea;
+use pipeline::policy::Policy;
 use pipeline::{ZoneIndex, Zones};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{identity, zones};
+use crate::{identity, policy, zones};
 
 /// The values were checked when they were read; here is checked what the files behind them hold.
 pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let certificate = identity::check_certificate(&config.alert).map_err(|error| error.to_string());
     let zones = zones::load(&config.zones).map_err(|error| error.to_string());
-    let problems: Vec<_> = [certificate.err(), zones.err()].into_iter().flatten().collect();
+    let policy = policy::load(&config.policy).map_err(|error| error.to_string());
+    let problems = [certificate.err(), zones.err(), policy.err()];
+    let problems: Vec<_> = problems.into_iter().flatten().collect();
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\n")));
     }
     Ok(write!(out, "ok\n\n{}", config.to_toml())?)
+}
+
+/// What is in effect, and what of it is not as it comes with the program.
+pub(super) fn check_policy(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let policy = policy::load(&config.policy)?;
+    let differences = Policy::default().differences(&policy);
+    let noun = if differences.len() == 1 { "value" } else { "values" };
+    writeln!(out, "ok, {} {noun} other than the default", differences.len())?;
+    differences.iter().try_for_each(|difference| Ok(writeln!(out, "{difference}")?))
 }
 
 pub(super) fn check_zones(config: &Config, out: &mut impl Write) -> Result<(), Failure> {

@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigProblems};
 use crate::identity::IdentityError;
+use crate::policy::PolicyError;
 use crate::registry::{Store, StoreError};
 use crate::serve::{self, ServeError};
 use crate::zones::ZonesError;
@@ -54,6 +55,9 @@ enum Command {
     /// Look at the zones
     #[command(subcommand)]
     Zones(ZonesCommand),
+    /// Look at the policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Receive alerts until told to stop (SIGTERM, SIGINT)
     Serve {
         /// Write a JSON file with addresses and paths there once alerts are received
@@ -90,6 +94,12 @@ enum ZonesCommand {
     Check,
 }
 
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Print every problem, or what is not as it comes with the program
+    Check,
+}
+
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -108,6 +118,9 @@ enum Failure {
     /// Exit code 1.
     #[error(transparent)]
     Zones(#[from] ZonesError),
+    /// Exit code 2.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -129,9 +142,12 @@ impl Failure {
             Self::Config(_)
             | Self::Usage(_)
             | Self::Zones(_)
-            | Self::Serve(ServeError::Zones(_) | ServeError::Identity(IdentityError::Pem { .. })) => {
-                2
-            }
+            | Self::Policy(_)
+            | Self::Serve(
+                ServeError::Zones(_)
+                | ServeError::Policy(_)
+                | ServeError::Identity(IdentityError::Pem { .. }),
+            ) => 2,
             Self::Refused(_)
             | Self::Store(_)
             | Self::Serve(_)
@@ -170,6 +186,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
     match arguments.command {
         Command::Config(ConfigCommand::Check) => inspect::check_config(&config, out),
         Command::Zones(ZonesCommand::Check) => inspect::check_zones(&config, out),
+        Command::Policy(PolicyCommand::Check) => inspect::check_policy(&config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Device(command) => device::run(command, &config, out),

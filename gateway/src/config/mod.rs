@@ -23,8 +23,8 @@ use toml::de::DeTable;
 
 use settings::General;
 pub use settings::{
-    AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, RegistryConfig,
-    SearchConfig, ZonesConfig,
+    AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, PolicyConfig,
+    RegistryConfig, SearchConfig, ZonesConfig,
 };
 
 /// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
@@ -47,6 +47,8 @@ pub struct Config {
     pub operator: OperatorConfig,
     /// The areas that alerts are routed to.
     pub zones: ZonesConfig,
+    /// The numbers by which presses are joined, held and confirmed.
+    pub policy: PolicyConfig,
     /// The bounds of the desk.
     pub desk: DeskLimits,
     /// The log of accepted messages.
@@ -106,6 +108,7 @@ impl Config {
             lanes: LaneConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
             zones: ZonesConfig::read(&mut reader),
+            policy: PolicyConfig::read(&mut reader),
             desk: DeskLimits::read(&mut reader),
             journal: JournalConfig::read(&mut reader),
             search: SearchConfig::read(&mut reader),
@@ -150,6 +153,7 @@ impl Config {
             self.lanes.show(),
             self.operator.show(),
             self.zones.show(),
+            self.policy.show(),
             self.desk.show(),
             self.journal.show(),
             self.search.show(),
@@ -211,6 +215,7 @@ impl Default for Config {
             lanes: LaneConfig::default(),
             operator: OperatorConfig::default(),
             zones: ZonesConfig::default(),
+            policy: PolicyConfig::default(),
             desk: DeskLimits::default(),
             journal: JournalConfig::default(),
             search: SearchConfig::default(),

@@ -94,6 +94,14 @@ pipeline::sections! {
         file: Option<PathBuf> as ReadableFile, None, Any;
     }
 
+    /// The numbers by which presses are joined, held and confirmed.
+    pub PolicyConfig in "policy" {
+        /// TOML; nothing: the policy that comes with this program.
+        file: Option<PathBuf> as ReadableFile, None, Any;
+        /// How often the file is looked at for a change.
+        poll_interval: Duration as Span, SECOND, Between(10 * MS, HOUR);
+    }
+
     /// The bounds of the desk.
     pub DeskLimits in "desk" {
         /// Verified messages that wait for the desk.

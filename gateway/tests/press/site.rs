@@ -48,14 +48,23 @@ impl Drop for Serving {
 impl Site {
     /// A gateway that serves on ports of the system's choice.
     pub(crate) async fn serve() -> Self {
-        let mut site = Self { folder: tempfile::tempdir().unwrap(), serving: None };
+        Self::prepare("").start_serving().await
+    }
+
+    /// A folder with a configuration that holds these lines too.
+    pub(crate) fn prepare(more: &str) -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap(), serving: None };
         let config = "data_dir = \"data\"\n\
             alert.listen = \"127.0.0.1:0\"\n\
             operator.listen = \"127.0.0.1:0\"\n\
             registry.poll_interval = \"20ms\"\n";
-        fs::write(site.path("gateway.toml"), config).unwrap();
-        site.start().await;
+        fs::write(site.path("gateway.toml"), format!("{config}{more}")).unwrap();
         site
+    }
+
+    pub(crate) async fn start_serving(mut self) -> Self {
+        self.start().await;
+        self
     }
 
     /// Starts the gateway and waits until it is ready.
@@ -91,6 +100,30 @@ impl Site {
         let id = rustix::process::Pid::from_child(&serving.process);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         tokio::task::spawn_blocking(move || serving.process.wait().unwrap()).await.unwrap()
+    }
+
+    /// Waits until the gateway has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut serving = self.serving.take().unwrap();
+        let ended = tokio::task::spawn_blocking(move || serving.process.wait().unwrap());
+        tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap()
+    }
+
+    /// Asks the gateway to read its files again.
+    pub(crate) fn hang_up(&self) {
+        let id = rustix::process::Pid::from_child(&self.serving.as_ref().unwrap().process);
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// Waits until the gateway has logged this.
+    pub(crate) async fn logged(&self, text: &str) {
+        let logged = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, logged).await;
+        assert!(waited.is_ok(), "not logged: {text}\n{}", self.log());
     }
 
     /// What the gateway wrote to its log.
@@ -174,7 +207,7 @@ impl Site {
         Trust::from_pem_file(Path::new(&self.folder.path().join(self.ready("cert")))).unwrap()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
