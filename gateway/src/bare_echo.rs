@@ -44,7 +44,12 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), BareEchoErr
     let ready = Ready::of(config, &identity);
     let socket = bind(&config.alert)?;
     let address = socket.local_addr()?;
-    let server = server_config(&config.alert, identity.certificate_chain, identity.private_key)?;
+    let server = server_config(
+        &config.alert,
+        &config.strangers,
+        identity.certificate_chain,
+        identity.private_key,
+    )?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let earned = (config.alert.streams_earned, config.alert.streams_earned_after);
     runtime.block_on(async {

@@ -38,6 +38,9 @@ pub struct Identity {
     pub certificate_path: PathBuf,
     /// The secret that makes feed cursors opaque.
     pub cursor_key: [u8; 16],
+    /// The secret by which addresses share the table of what they cost. Another one at every start, so that nobody can
+    /// learn over months who shares a place with whom.
+    pub address_key: [u8; 16],
 }
 
 impl fmt::Debug for Identity {
@@ -105,7 +108,14 @@ impl Identity {
                 _ => open_development_certificate(folder)?,
             };
         let (certificate_chain, private_key) = read_pair(&certificate_path, &key_path)?;
-        Ok(Self { realm, certificate_chain, private_key, certificate_path, cursor_key })
+        Ok(Self {
+            realm,
+            certificate_chain,
+            private_key,
+            certificate_path,
+            cursor_key,
+            address_key: random()?,
+        })
     }
 }
 

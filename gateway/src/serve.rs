@@ -23,7 +23,7 @@ use crate::desk::{self, Decisions, DeskHandle, DeskParts, RecallError, Sources};
 use crate::feed::{Feed, FeedParts, Head};
 use crate::hints::Hints;
 use crate::identity::{Identity, IdentityError};
-use crate::intake::{self, Shard, ShardError, ShardParts, TransportError};
+use crate::intake::{self, Drops, Shard, ShardError, ShardParts, Strangers, TransportError};
 use crate::journal::{Journal, JournalError, Reader, Writer};
 use crate::operator::{self, OperatorParts};
 use crate::policy::PolicyError;
@@ -207,9 +207,9 @@ impl Spine {
         reload: &Reload,
         runtime: &Runtime,
     ) -> Result<Self, ServeError> {
-        let socket = intake::bind(&config.alert)?;
-        let chain = identity.certificate_chain.clone();
-        let server = intake::server_config(&config.alert, chain, identity.private_key.clone_key())?;
+        let (socket, server) = listen(config, identity)?;
+        let strangers = Arc::new(Strangers::new(&config.strangers, identity.address_key));
+        runtime.spawn(watch_strangers(Arc::clone(&strangers), Drops::of(&socket)));
         let journal_path = config.data_dir.join(JOURNAL_FILE);
         let search_path = config.data_dir.join(SEARCH_FILE);
         let journal = Journal::open(&journal_path, &config.journal)?;
@@ -267,6 +267,8 @@ impl Spine {
             server,
             registry: Arc::clone(registry),
             hints,
+            strangers: Arc::clone(&strangers),
+            strangers_config: config.strangers.clone(),
             lanes: config.lanes.clone(),
             lane,
             receipts,
@@ -295,6 +297,29 @@ async fn keep_metrics(prometheus: PrometheusHandle) {
     loop {
         ticks.tick().await;
         prometheus.run_upkeep();
+    }
+}
+
+/// The socket that devices are heard on, and how it speaks.
+fn listen(
+    config: &Config,
+    identity: &Identity,
+) -> Result<(std::net::UdpSocket, quinn::ServerConfig), TransportError> {
+    let (chain, key) = (identity.certificate_chain.clone(), identity.private_key.clone_key());
+    let server = intake::server_config(&config.alert, &config.strangers, chain, key)?;
+    Ok((intake::bind(&config.alert)?, server))
+}
+
+/// Tells how full the table of addresses is, and what the system dropped before it could be read.
+async fn watch_strangers(strangers: Arc<Strangers>, mut drops: Drops) {
+    let mut ticks = interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        strangers.measure();
+        drops = match tokio::task::spawn_blocking(move || drops.measured()).await {
+            Ok(drops) => drops,
+            Err(_) => return,
+        };
     }
 }
 

@@ -83,10 +83,6 @@ pub struct Intake {
     pub receipt_seconds: Histogram,
     /// Connections accepted.
     pub connections: Counter,
-    /// Connections refused because there were too many.
-    pub connections_refused: Counter,
-    /// Strangers asked to prove their address before their handshake, because many were under way (RFC 9000, Retry).
-    pub retries: Counter,
     /// Connections open.
     pub connections_open: Gauge,
 }
@@ -127,8 +123,6 @@ impl Intake {
             in_flight: gauge!("gateway_messages_in_flight", "carrier" => carrier),
             receipt_seconds: histogram!("gateway_receipt_seconds", "carrier" => carrier),
             connections: counter!("gateway_connections_total", "carrier" => carrier),
-            connections_refused: counter!("gateway_connections_refused_total", "carrier" => carrier),
-            retries: counter!("gateway_retries_total", "carrier" => carrier),
             connections_open: gauge!("gateway_connections_open", "carrier" => carrier),
         }
     }

@@ -8,6 +8,8 @@
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;
+#[path = "press/strangers.rs"]
+mod strangers;
 
 use bytes::Bytes;
 use device::{Delivered, Options, Signed, exchange};
@@ -109,8 +111,6 @@ async fn what_proves_nothing_is_refused_with_its_reason_and_stored_nowhere() {
     let mut other_algorithm = site.sender(2, Algorithm::EdDsa);
     let firsts = [sender.press(klojen()), enrolled.press(klojen())];
     deliver(&site, &firsts).await;
-    let connection = site.connection().await;
-
     let good = sender.press(klojen()).bytes().to_vec();
     let flipped = |at: usize| {
         let mut bytes = good.clone();
@@ -131,8 +131,8 @@ async fn what_proves_nothing_is_refused_with_its_reason_and_stored_nowhere() {
         ("kind 9", sender.sign_bytes(&kind_9(&sender)).to_vec(), Reason::UnknownKind),
     ];
     for (case, bytes, reason) in cases {
-        let receipt = exchange(&connection, Bytes::from(bytes)).await.unwrap();
-        assert_eq!((receipt.status, receipt.reason), (Status::Refused, Some(reason)), "{case}");
+        let answer = status_of(&site, &Bytes::from(bytes)).await;
+        assert_eq!(answer, (Status::Refused, Some(reason)), "{case}");
     }
 
     // The good press was never sent whole; it is new, and nothing stands between it and the first.

@@ -24,7 +24,7 @@ use toml::de::DeTable;
 use settings::General;
 pub use settings::{
     AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, PolicyConfig,
-    RegistryConfig, SearchConfig, ZonesConfig,
+    RegistryConfig, SearchConfig, StrangersConfig, ZonesConfig,
 };
 
 /// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
@@ -41,6 +41,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where and how devices are heard.
     pub alert: AlertConfig,
+    /// What addresses and connections may cost before they prove anything.
+    pub strangers: StrangersConfig,
     /// Messages that wait for their check, by urgency.
     pub lanes: LaneConfig,
     /// Where operators and subscribers are served.
@@ -105,6 +107,7 @@ impl Config {
             realm,
             data_dir,
             alert: AlertConfig::read(&mut reader),
+            strangers: StrangersConfig::read(&mut reader),
             lanes: LaneConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
             zones: ZonesConfig::read(&mut reader),
@@ -150,6 +153,7 @@ impl Config {
         [
             general.show(),
             self.alert.show(),
+            self.strangers.show(),
             self.lanes.show(),
             self.operator.show(),
             self.zones.show(),
@@ -189,6 +193,11 @@ impl Config {
             let what = "is less than alert.streams_initial; write at least as many";
             refuse("alert.streams_earned", "alert.streams_initial", what);
         }
+        if self.strangers.budget < self.strangers.failed_proof_cost {
+            let what = "is less than strangers.failed_proof_cost: the first mistake of one phone would cost all phones \
+                        behind its address their priority; write more";
+            refuse("strangers.budget", "strangers.failed_proof_cost", what);
+        }
     }
 }
 
@@ -212,6 +221,7 @@ impl Default for Config {
             realm,
             data_dir,
             alert: AlertConfig::default(),
+            strangers: StrangersConfig::default(),
             lanes: LaneConfig::default(),
             operator: OperatorConfig::default(),
             zones: ZonesConfig::default(),

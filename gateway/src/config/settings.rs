@@ -38,8 +38,6 @@ pipeline::sections! {
         idle_timeout: Duration as Span, Duration::from_secs(15), Between(SECOND, 10 * MINUTE);
         /// Connections at one time.
         connections_max: usize as Count<usize>, 20_000, Between(1, 1_000_000);
-        /// Handshakes under way at one time.
-        handshakes_max: usize as Count<usize>, 512, Between(1, 65_536);
         /// Streams that a connection may have open.
         streams_initial: u32 as Count<u32>, 8, Between(1, 1_024);
         /// Streams that a connection may have open once it has proven itself.
@@ -58,6 +56,36 @@ pipeline::sections! {
         certificate: Option<PathBuf> as ReadableFile, None, Any;
         /// Its private key, PEM.
         private_key: Option<PathBuf> as ReadableFile, None, Any;
+    }
+
+    /// What addresses and connections may cost before they prove anything.
+    pub StrangersConfig in "strangers" {
+        /// Handshakes under way at one time; a quarter of them for addresses that are not validated.
+        handshakes_max: usize as Count<usize>, 512, Between(4, 65_536);
+        /// How long a handshake may take.
+        handshake_timeout: Duration as Span, 5 * SECOND, Between(100 * MS, MINUTE);
+        /// Requests of validated addresses that wait for a handshake.
+        waiting_max: usize as Count<usize>, 1_024, Between(1, 65_536);
+        /// Addresses asked to prove themselves in a second.
+        retries_per_s: u32 as Count<u32>, 10_000, Between(1, 1_000_000);
+        /// Messages without proof, one after another, by which a connection ends.
+        bad_proofs_max: u32 as Count<u32>, 3, Between(1, 1_000);
+        /// What an address may owe, in handshakes, before others come before it.
+        budget: u32 as Count<u32>, 200, Between(1, 1_000_000);
+        /// What an address pays off in a second.
+        paid_per_s: u32 as Count<u32>, 20, Between(1, 1_000_000);
+        /// What a handshake is charged with.
+        handshake_cost: u32 as Count<u32>, 1, Between(0, 10_000);
+        /// What a message without proof is charged with.
+        failed_proof_cost: u32 as Count<u32>, 20, Between(0, 10_000);
+        /// For every so many verified devices an address has one more budget.
+        devices_per_budget: u32 as Count<u32>, 16, Between(1, 1_000_000);
+        /// How long a verified device counts for its address.
+        device_window: Duration as Span, 10 * MINUTE, Between(SECOND, 24 * HOUR);
+        /// Budgets of an IPv6 /48.
+        block_budgets: u32 as Count<u32>, 16, Between(1, 65_536);
+        /// Cells in each row of the table of addresses.
+        table_cells: usize as Count<usize>, 65_536, Checked(cells);
     }
 
     /// Messages of a shard that wait for their check, by urgency.
@@ -179,6 +207,15 @@ fn one_shard(shards: &usize) -> Result<(), String> {
              its port loses its connection; write 1"
         )),
     }
+}
+
+/// Places in the table are bits of a hash.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "rules take what they check by reference")]
+fn cells(cells: &usize) -> Result<(), String> {
+    if cells.is_power_of_two() && (1_024..=65_536).contains(cells) {
+        return Ok(());
+    }
+    Err(format!("{cells} is not a power of two from 1024 to 65536"))
 }
 
 fn log_filter(filter: &String) -> Result<(), String> {

@@ -105,10 +105,14 @@ fn a_section_that_is_a_value_and_a_text_that_is_no_toml_are_problems() {
 #[test]
 fn values_that_do_not_go_together_are_refused() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let text = format!("[alert]\ncertificate = {manifest:?}\nstreams_initial = 200");
+    let text = format!(
+        "[alert]\ncertificate = {manifest:?}\nstreams_initial = 200\n[strangers]\nbudget = 19"
+    );
     let expected = [
         "alert.private_key: is missing; alert.certificate needs its key",
         "alert.streams_earned: is less than alert.streams_initial; write at least as many",
+        "strangers.budget: is less than strangers.failed_proof_cost: the first mistake of one phone would cost all \
+         phones behind its address their priority; write more",
     ];
     assert_eq!(problems(&text), expected);
 }
@@ -154,5 +158,22 @@ fn a_file_that_is_not_there_is_a_problem_of_that_file() {
     assert_eq!(problems.file.as_deref(), Some(path));
     assert!(
         problems.to_string().starts_with("/does/not/exist.toml: 1 problem\n  cannot be read: ")
+    );
+}
+
+#[test]
+fn every_wrong_threshold_for_strangers_is_named() {
+    let text = "[strangers]\nhandshakes_max = 3\nhandshake_timeout = \"2m\"\nretries_per_s = 0\nbad_proofs_max = 0\n\
+                table_cells = 60000\ndevice_window = \"10\"";
+    assert_eq!(
+        problems(text),
+        [
+            "line 2: strangers.handshakes_max: 3 is out of range; write 4 to 65536 (default 512)",
+            "line 3: strangers.handshake_timeout: \"2m\" is out of range; write \"100ms\" to \"1m\" (default \"5s\")",
+            "line 4: strangers.retries_per_s: 0 is out of range; write 1 to 1000000 (default 10000)",
+            "line 5: strangers.bad_proofs_max: 0 is out of range; write 1 to 1000 (default 3)",
+            "line 6: strangers.table_cells: 60000 is not a power of two from 1024 to 65536 (default 65536)",
+            "line 7: strangers.device_window: \"10\" has no unit; write \"10ms\" or \"10s\" or \"10m\" (default \"10m\")",
+        ]
     );
 }

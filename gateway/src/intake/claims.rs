@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::{Arrival, Carrier, Lane, Model, Ticket};
+use pipeline::{Arrival, Carrier, DeviceIndex, Lane, Model, Ticket};
 use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -20,8 +20,8 @@ use crate::telemetry::{Intake, LaneRefusal, Unproven};
 
 /// What became of a message.
 pub(super) enum Check {
-    /// The desk's answer, or a refusal of the proof.
-    Receipt(Receipt),
+    /// The desk's answer, or a refusal of the proof, and the device that the message claims to come from.
+    Receipt(DeviceIndex, Receipt),
     /// It cannot be understood.
     Unread(Reason),
     /// The gateway ended first.
@@ -51,19 +51,24 @@ pub(super) struct Claim {
 
 impl Claims {
     /// Has a message checked and decided. A first press waits while its lane is full, and so stops reading (promise 3).
-    pub(super) async fn check(&self, signed: Bytes) -> Check {
+    ///
+    /// Where `comes_last`, it waits behind the others of its lane.
+    pub(super) async fn check(&self, signed: Bytes, comes_last: bool) -> Check {
         let (reply, receipt) = oneshot::channel();
         let claim = match self.understand(signed, reply) {
             Ok(claim) => claim,
             Err(reason) => return Check::Unread(reason),
         };
         let (lane, overloaded) = (claim.lane, claim.overloaded);
-        match self.lanes.put(lane, claim).await {
-            Ok(()) => receipt.await.map_or(Check::Unanswered, Check::Receipt),
+        let device = claim.arrival.device_index;
+        match self.lanes.put(lane, comes_last, claim).await {
+            Ok(()) => {
+                receipt.await.map_or(Check::Unanswered, |receipt| Check::Receipt(device, receipt))
+            }
             Err(NotPut::Full) => {
                 self.telemetry.lane_refused(lane, LaneRefusal::Full);
                 sleep(self.config.hold).await;
-                Check::Receipt(overloaded)
+                Check::Receipt(device, overloaded)
             }
             Err(NotPut::Closed) => Check::Unanswered,
         }

@@ -1,69 +1,64 @@
 //! One connection: its streams are served side by side, and a relay that proves itself may open more of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use quinn::{Connection, Incoming};
+use quinn::Connection;
+use tokio::time::timeout;
 
+use super::door::Admitted;
 use super::exchange::Gate;
+use super::peer::{Ending, Peer};
 use super::transport::CONNECTION_WINDOW_EARNED;
 
 /// Serves a connection from its first packet to its end.
-pub(super) async fn serve(gate: Arc<Gate>, incoming: Incoming) {
-    let handshake = Handshake::begin(&gate);
+pub(super) async fn serve(gate: Arc<Gate>, Admitted { incoming, slot, seat }: Admitted) {
+    let peer = Arc::new(gate.peers.meet(incoming.remote_address().ip()));
     // A handshake that fails is the stranger's loss; it was counted when it came.
     let Ok(connecting) = incoming.accept() else { return };
     // A server can always read before the handshake ends; whether it does is the switch's to say.
     let Ok((connection, established)) = connecting.into_0rtt() else { return };
     let settled = async {
-        established.await;
-        drop(handshake);
+        if timeout(gate.handshake_timeout, established).await.is_err() {
+            gate.peers.end(&connection, Ending::SlowHandshake);
+        } else if connection.close_reason().is_none() {
+            peer.established(&connection);
+        }
+        drop(slot);
     };
     if gate.config.zero_rtt {
-        serve_streams(&gate, &connection, settled).await;
+        serve_streams(&gate, &connection, &peer, settled).await;
     } else {
         settled.await;
-        serve_streams(&gate, &connection, async {}).await;
+        serve_streams(&gate, &connection, &peer, async {}).await;
     }
+    drop(seat);
 }
 
 async fn serve_streams(
     gate: &Arc<Gate>,
     connection: &Connection,
+    peer: &Arc<Peer>,
     settled: impl Future<Output = ()>,
 ) {
     gate.telemetry.connections_open.increment(1.0);
-    tokio::join!(streams(gate, connection), settled);
+    tokio::join!(streams(gate, connection, peer), settled);
     gate.telemetry.connections_open.decrement(1.0);
 }
 
-/// A handshake under way: counted from its first packet until it is established or given up.
-struct Handshake<'a>(&'a Gate);
-
-impl<'a> Handshake<'a> {
-    fn begin(gate: &'a Gate) -> Self {
-        gate.handshakes.fetch_add(1, Ordering::Relaxed);
-        Self(gate)
-    }
-}
-
-impl Drop for Handshake<'_> {
-    fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn streams(gate: &Arc<Gate>, connection: &Connection) {
-    let proven = Arc::new(AtomicU32::new(0));
+async fn streams(gate: &Arc<Gate>, connection: &Connection, peer: &Arc<Peer>) {
     while let Ok((send, receive)) = connection.accept_bi().await {
-        let (gate, connection) = (Arc::clone(gate), connection.clone());
-        let proven = Arc::clone(&proven);
+        if peer.is_spent() {
+            gate.peers.end(connection, Ending::BadProofs);
+            return;
+        }
+        let (gate, connection, peer) = (Arc::clone(gate), connection.clone(), Arc::clone(peer));
         tokio::spawn(async move {
-            if gate.serve(send, receive).await {
-                let so_far = proven.fetch_add(1, Ordering::Relaxed) + 1;
-                if so_far == gate.config.streams_earned_after {
-                    earn_streams(&connection, gate.config.streams_earned);
-                }
+            let proven = gate.serve(&peer, send, receive).await;
+            if proven == Some(gate.config.streams_earned_after) {
+                earn_streams(&connection, gate.config.streams_earned);
+            }
+            if peer.is_spent() && connection.close_reason().is_none() {
+                gate.peers.end(&connection, Ending::BadProofs);
             }
         });
     }

@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use pipeline::DeviceIndex;
 use protocol::{Reason, Receipt, SIGNED_LEN_MAX, Status};
 use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::claims::{Check, Claims};
+use super::door::Slots;
+use super::peer::{Peer, Peers, Proof};
 use crate::clock;
 use crate::config::AlertConfig;
 use crate::telemetry::{Abandoned, Intake};
@@ -23,8 +27,12 @@ pub(super) struct Gate {
     pub(super) claims: Claims,
     pub(super) telemetry: Arc<Intake>,
     pub(super) under_way: UnderWay,
+    /// Whoever is at the other ends.
+    pub(super) peers: Arc<Peers>,
     /// Handshakes under way.
-    pub(super) handshakes: AtomicUsize,
+    pub(super) slots: Arc<Slots>,
+    /// How long one may take.
+    pub(super) handshake_timeout: Duration,
 }
 
 /// Exchanges whose message was read and whose receipt, or refusal, is not acknowledged.
@@ -58,21 +66,28 @@ impl UnderWay {
 }
 
 impl Gate {
-    /// Serves one stream to its end. Says whether the message was proven.
-    pub(super) async fn serve(&self, send: SendStream, mut receive: RecvStream) -> bool {
+    /// Serves one stream to its end. How many messages of its connection are proven, if this one is.
+    pub(super) async fn serve(
+        &self,
+        peer: &Peer,
+        send: SendStream,
+        mut receive: RecvStream,
+    ) -> Option<u32> {
         self.telemetry.messages.increment(1);
         self.telemetry.in_flight.increment(1.0);
         let read = self.read(&mut receive).await;
         self.under_way.begin();
         let proven = match read {
-            Ok(signed) => self.answer(send, signed).await,
+            Ok(signed) => self.answer(peer, send, signed).await,
             Err(Some(reason)) => {
+                peer.note(Proof::Failed);
                 self.refuse(send, reason).await;
-                false
+                None
             }
             Err(None) => {
+                peer.note(Proof::Unread);
                 self.abandon(Abandoned::Unread);
-                false
+                None
             }
         };
         self.under_way.end();
@@ -94,22 +109,23 @@ impl Gate {
     }
 
     /// Has the message checked and decided, and answers its sender.
-    async fn answer(&self, send: SendStream, signed: Bytes) -> bool {
+    async fn answer(&self, peer: &Peer, send: SendStream, signed: Bytes) -> Option<u32> {
         let started = clock::monotonic();
-        match self.claims.check(signed).await {
-            Check::Receipt(receipt) => {
+        match self.claims.check(signed, peer.comes_last()).await {
+            Check::Receipt(device, receipt) => {
                 self.telemetry.receipt_seconds.record(started.elapsed());
-                let proven = receipt.reason != Some(Reason::Unproven);
+                let proven = peer.note(shown_by(&receipt, device));
                 self.reply(send, &receipt).await;
                 proven
             }
             Check::Unread(reason) => {
+                peer.note(Proof::Failed);
                 self.refuse(send, reason).await;
-                false
+                None
             }
             Check::Unanswered => {
                 self.abandon(Abandoned::Unanswered);
-                false
+                None
             }
         }
     }
@@ -117,10 +133,6 @@ impl Gate {
     fn abandon(&self, cause: Abandoned) {
         self.telemetry.abandoned(cause);
         self.telemetry.in_flight.decrement(1.0);
-    }
-
-    pub(super) fn handshakes(&self) -> usize {
-        self.handshakes.load(Ordering::Relaxed)
     }
 
     async fn refuse(&self, send: SendStream, reason: Reason) {
@@ -138,6 +150,16 @@ impl Gate {
             // The idle timeout of the connection is the longest that this takes.
             send.stopped().await.ok();
         }
+    }
+}
+
+/// What a message that claims to come from `device` has shown by its receipt.
+fn shown_by(receipt: &Receipt, device: DeviceIndex) -> Proof {
+    match receipt.reason {
+        Some(Reason::Unproven) => Proof::Failed,
+        // An overloaded gateway has not looked; a revoked device's key is nobody's any more.
+        Some(Reason::Overloaded | Reason::Revoked) => Proof::Open,
+        _ => Proof::Given(device),
     }
 }
 

@@ -8,15 +8,21 @@
 mod checker;
 mod claims;
 mod connection;
+mod door;
+mod drops;
 mod exchange;
 mod lanes;
+mod peer;
 mod shard;
+mod strangers;
 mod transport;
 mod verify;
 mod waiting;
 
 pub use checker::BATCH_MAX;
 pub use connection::earn_streams;
+pub use drops::Drops;
 pub use shard::{Shard, ShardError, ShardParts};
+pub use strangers::Strangers;
 pub use transport::{TransportError, bind, endpoint_config, server_config};
 pub use waiting::{Receipts, shard_of};

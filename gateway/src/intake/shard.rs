@@ -4,9 +4,9 @@
 //! is given to it in [`ShardParts`], so that more of them can be started side by side.
 
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,11 +20,14 @@ use tokio::time::timeout;
 use super::checker::Checker;
 use super::claims::Claims;
 use super::connection;
+use super::door::{Door, Slots};
 use super::exchange::{Gate, UnderWay};
 use super::lanes::lanes;
+use super::peer::Peers;
+use super::strangers::Strangers;
 use super::transport::endpoint_config;
 use super::waiting::{Receipts, Tickets, Waiting};
-use crate::config::{AlertConfig, LaneConfig};
+use crate::config::{AlertConfig, LaneConfig, StrangersConfig};
 use crate::hints::Hints;
 use crate::registry::Registry;
 use crate::telemetry::Intake;
@@ -43,6 +46,10 @@ pub struct ShardParts {
     pub registry: Arc<Registry>,
     /// How devices stand, as far as a lane depends on it.
     pub hints: Arc<Hints>,
+    /// What addresses have cost, everywhere.
+    pub strangers: Arc<Strangers>,
+    /// What they may cost.
+    pub strangers_config: StrangersConfig,
     /// How many messages wait for their check.
     pub lanes: LaneConfig,
     /// The way to the desk.
@@ -97,38 +104,34 @@ impl Shard {
 
 async fn run(parts: ShardParts, endpoint: Endpoint) {
     let mut stopping = parts.stopping.clone();
-    let (drain_timeout, config) = (parts.drain_timeout, parts.config.clone());
-    let gate = open_gate(parts);
+    let (drain_timeout, connections_max) = (parts.drain_timeout, parts.config.connections_max);
+    let (strangers, config) = (Arc::clone(&parts.strangers), parts.strangers_config.clone());
+    let peers = Arc::new(Peers::new(Arc::clone(&strangers), config.bad_proofs_max));
+    let mut door = Door::new(&config, connections_max, strangers, Arc::clone(&peers));
+    let gate = open_gate(parts, peers, door.slots());
     loop {
-        tokio::select! {
+        let admitted = tokio::select! {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else {
                     // A gateway that hears nobody must not look alive: whoever supervises it starts it again.
                     tracing::error!("the intake's socket failed");
                     std::process::abort();
                 };
-                if endpoint.open_connections() >= config.connections_max {
-                    gate.telemetry.connections_refused.increment(1);
-                    incoming.ignore();
-                    continue;
-                }
-                if gate.handshakes() >= config.handshakes_max && incoming.may_retry() {
-                    gate.telemetry.retries.increment(1);
-                    // It can be refused only where `may_retry` is false.
-                    incoming.retry().ok();
-                    continue;
-                }
-                gate.telemetry.connections.increment(1);
-                tokio::spawn(connection::serve(Arc::clone(&gate), incoming));
+                door.answer(incoming, gate.claims.lanes.is_pressed())
             }
+            () = gate.slots.freed.notified() => None,
             _ = stopping.wait_for(|stopping| *stopping) => break,
+        };
+        for admitted in admitted.into_iter().chain(iter::from_fn(|| door.next())) {
+            gate.telemetry.connections.increment(1);
+            tokio::spawn(connection::serve(Arc::clone(&gate), admitted));
         }
     }
     drain(gate, &endpoint, drain_timeout).await;
 }
 
 /// Starts what stands between the sockets and the desk.
-fn open_gate(parts: ShardParts) -> Arc<Gate> {
+fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gate> {
     let telemetry = Arc::new(Intake::of(pipeline::Carrier::Quic));
     let (lanes, claims) = lanes(&parts.lanes);
     let waiting = Arc::new(Waiting::default());
@@ -155,7 +158,9 @@ fn open_gate(parts: ShardParts) -> Arc<Gate> {
         },
         telemetry,
         under_way: UnderWay::default(),
-        handshakes: AtomicUsize::new(0),
+        peers,
+        slots,
+        handshake_timeout: parts.strangers_config.handshake_timeout,
     })
 }
 

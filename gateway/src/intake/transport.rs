@@ -18,7 +18,7 @@ use rustls::version::TLS13;
 use rustls::{CipherSuite, ServerConfig as TlsConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::AlertConfig;
+use crate::config::{AlertConfig, StrangersConfig};
 
 /// The application protocol (RFC 7301) that devices speak over QUIC.
 const ALPN: &[u8] = b"alert/1";
@@ -41,6 +41,8 @@ const CRYPTO_BUFFER: usize = 16 * 1024;
 const INCOMING_BUFFER: u64 = 16 * 1024;
 /// The same for all handshakes together.
 const INCOMING_BUFFER_TOTAL: u64 = 32 * 1024 * 1024;
+/// First packets that the endpoint may hold besides those that wait for their turn: what comes between two looks.
+const INCOMING_FRESH: usize = 1_024;
 /// Longest time between two stateless resets: a restarted gateway tells a thousand phones a second, not fifty.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -105,6 +107,7 @@ pub fn endpoint_config() -> EndpointConfig {
 /// If certificate and key do not belong together, or a bound cannot be stated in QUIC.
 pub fn server_config(
     config: &AlertConfig,
+    strangers: &StrangersConfig,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TransportError> {
@@ -124,7 +127,7 @@ pub fn server_config(
     tls.max_early_data_size = if config.zero_rtt { u32::MAX } else { 0 };
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     server
-        .max_incoming(config.handshakes_max)
+        .max_incoming(strangers.waiting_max + INCOMING_FRESH)
         .incoming_buffer_size(INCOMING_BUFFER)
         .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL)
         .transport_config(Arc::new(transport(config)?));

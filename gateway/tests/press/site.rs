@@ -12,7 +12,7 @@ use device::{Client, Key, Options, Policy, Signed, Signer, Trust};
 use eventsource_stream::Eventsource;
 use futures_util::{Stream, StreamExt};
 use protocol::{Algorithm, Counters, DeviceId, Message, Nonce, Position, Realm};
-use quinn::Connection;
+use quinn::{ClientConfig, Connection, Endpoint};
 use serde_json::Value;
 
 /// How long a test waits for what must happen before it calls it missing. Far longer than a busy machine needs.
@@ -48,17 +48,22 @@ impl Drop for Serving {
 impl Site {
     /// A gateway that serves on ports of the system's choice.
     pub(crate) async fn serve() -> Self {
-        Self::prepare("").start_serving().await
+        Self::serve_with("").await
     }
 
-    /// A folder with a configuration that holds these lines too.
-    pub(crate) fn prepare(more: &str) -> Self {
+    /// The same with more lines in its configuration.
+    pub(crate) async fn serve_with(lines: &str) -> Self {
+        Self::prepare(lines).start_serving().await
+    }
+
+    /// A folder with a configuration that holds these lines too, and no gateway yet.
+    pub(crate) fn prepare(lines: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap(), serving: None };
         let config = "data_dir = \"data\"\n\
             alert.listen = \"127.0.0.1:0\"\n\
             operator.listen = \"127.0.0.1:0\"\n\
             registry.poll_interval = \"20ms\"\n";
-        fs::write(site.path("gateway.toml"), format!("{config}{more}")).unwrap();
+        fs::write(site.path("gateway.toml"), format!("{config}{lines}")).unwrap();
         site
     }
 
@@ -178,9 +183,37 @@ impl Site {
     /// A bare connection, for messages that a client would not send.
     pub(crate) async fn connection(&self) -> Connection {
         let address: SocketAddr = self.ready("alert_addr").parse().unwrap();
-        let config = device::client_config(&self.trust(), &Options::default()).unwrap();
-        let endpoint = device::bind(address).unwrap();
-        endpoint.connect_with(config, address, "127.0.0.1").unwrap().await.unwrap()
+        self.connection_on(device::bind(address).unwrap()).await
+    }
+
+    /// The same from an address of the caller's choice.
+    pub(crate) async fn connection_on(&self, endpoint: Endpoint) -> Connection {
+        let address = self.ready("alert_addr").parse().unwrap();
+        endpoint.connect_with(self.client_config(), address, "127.0.0.1").unwrap().await.unwrap()
+    }
+
+    /// How a phone connects.
+    pub(crate) fn client_config(&self) -> ClientConfig {
+        device::client_config(&self.trust(), &Options::default()).unwrap()
+    }
+
+    /// Waits until this metric, with its labels as the page shows them, has a value that will do.
+    pub(crate) async fn metric(&self, series: &str, will_do: impl Fn(f64) -> bool) {
+        let url = format!("http://{}/metrics", self.ready("operator_addr"));
+        let mut page = String::new();
+        let shown = async {
+            loop {
+                page = reqwest::get(&url).await.unwrap().text().await.unwrap();
+                let found = page.lines().filter_map(|line| line.rsplit_once(' '));
+                let value = found.clone().find(|(name, _)| *name == series);
+                if value.is_some_and(|(_, value)| will_do(value.parse().unwrap())) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let shown = tokio::time::timeout(PATIENCE, shown).await;
+        assert!(shown.is_ok(), "{series} never will do: {page}");
     }
 
     /// The feed of these zones, from its beginning.
