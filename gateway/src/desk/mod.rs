@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use pipeline::{Arrival, Cursor, Desk, Entry, Input, Output, Time, Zones};
+use pipeline::{Cursor, Desk, Entry, Input, Output, Time, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -24,10 +24,11 @@ pub use self::decisions::{Decisions, Undecided, decisions};
 pub use self::recall::{RecallError, Sources, recall};
 use crate::clock;
 use crate::hints::Hints;
-use crate::intake::{BATCH_MAX, Receipts, shard_of};
+use crate::intake::{BATCH_MAX, Proven, Receipts, shard_of};
 use crate::journal::{Reader, WriterHandle};
 use crate::registry::Registry;
 use crate::search::Lookup;
+use crate::telemetry::{Stage, StageTimer};
 
 /// Batches taken from the lane at once: a few hundred microseconds of work.
 const BATCHES_MAX: usize = 16;
@@ -41,7 +42,7 @@ pub struct DeskParts {
     /// What it wants done because of that.
     pub wanted: Vec<Output>,
     /// What the shards have proven.
-    pub lane: mpsc::Receiver<Vec<Arrival>>,
+    pub lane: mpsc::Receiver<Proven>,
     /// Where each shard waits for its receipts. There are never more under way than the desk has in hand.
     pub receipts: Vec<mpsc::UnboundedSender<Receipts>>,
     /// Where records go.
@@ -97,6 +98,7 @@ pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
         appended: vec![],
         hints: parts.hints,
         deciding: Deciding::default(),
+        stage: Stage::Desk.timer(),
     };
     parts.wanted.into_iter().for_each(|output| driver.perform(output));
     let events = Events {
@@ -123,7 +125,7 @@ impl DeskHandle {
 
 /// Everything that the desk is told about.
 struct Events {
-    lane: mpsc::Receiver<Vec<Arrival>>,
+    lane: mpsc::Receiver<Proven>,
     synced: watch::Receiver<Cursor>,
     indexed: watch::Receiver<Cursor>,
     answers: mpsc::Receiver<Input>,
@@ -139,6 +141,7 @@ struct Driver {
     appended: Vec<Entry>,
     hints: Arc<Hints>,
     deciding: Deciding,
+    stage: StageTimer,
 }
 
 /// A shard as the desk sees it.
@@ -178,8 +181,12 @@ impl Driver {
                 () = until(self.desk.next_deadline()) => self.handle(Input::Tick),
                 count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;
-                    for arrival in taken.drain(..).flatten() {
-                        self.handle(Input::Arrived(arrival));
+                    for Proven { arrivals, since } in taken.drain(..) {
+                        let count = arrivals.len();
+                        for arrival in arrivals {
+                            self.handle(Input::Arrived(arrival));
+                        }
+                        self.stage.record_each(since.elapsed(), count);
                     }
                 }
             }

@@ -9,13 +9,16 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use pipeline::{Cursor, Entry};
 use tokio::sync::{Notify, watch};
 
 use super::chunk::{Chunk, ChunkBuilder};
 use super::cursor::CursorCodec;
+use crate::clock;
 use crate::config::FeedConfig;
+use crate::telemetry::{Stage, StageTimer};
 
 /// Records that may wait to be encoded: a few milliseconds of work. Beyond it they are left to the journal.
 const WAITING_RECORDS_MAX: usize = 4_096;
@@ -26,6 +29,7 @@ pub struct Head {
     arrived: Notify,
     ring: Mutex<Ring>,
     tip: watch::Sender<Cursor>,
+    stage: StageTimer,
 }
 
 /// Synced records that are not encoded yet: those behind `after`, up to `last`.
@@ -33,6 +37,8 @@ struct Waiting {
     after: Cursor,
     last: Cursor,
     entries: Vec<Entry>,
+    /// When the first of them was synced.
+    since: Instant,
 }
 
 /// Encoded records: an unbroken stretch of the journal, those behind `after`, up to `last`.
@@ -60,7 +66,12 @@ impl Head {
     #[must_use]
     pub fn new(config: &FeedConfig, after: Cursor) -> Arc<Self> {
         Arc::new(Self {
-            waiting: Mutex::new(Waiting { after, last: after, entries: vec![] }),
+            waiting: Mutex::new(Waiting {
+                after,
+                last: after,
+                entries: vec![],
+                since: clock::monotonic(),
+            }),
             arrived: Notify::new(),
             ring: Mutex::new(Ring {
                 after,
@@ -70,6 +81,7 @@ impl Head {
                 bytes_max: config.ring_bytes,
             }),
             tip: watch::Sender::new(after),
+            stage: Stage::Feed.timer(),
         })
     }
 
@@ -84,6 +96,7 @@ impl Head {
             waiting.entries.clear();
         }
         if waiting.entries.is_empty() {
+            waiting.since = clock::monotonic();
             waiting.entries = entries;
         } else {
             waiting.entries.extend(entries);
@@ -103,7 +116,7 @@ impl Head {
     pub async fn run(&self, codec: &CursorCodec) {
         let mut builder = ChunkBuilder::new(self.tip());
         loop {
-            let entries = self.take_waiting(&mut builder);
+            let (entries, since) = self.take_waiting(&mut builder);
             if entries.is_empty() {
                 self.arrived.notified().await;
             }
@@ -115,6 +128,7 @@ impl Head {
                 }
             }
             self.publish(&mut builder);
+            self.stage.record_each(since.elapsed(), entries.len());
         }
     }
 
@@ -142,8 +156,9 @@ impl Head {
     }
 
     /// The records to be encoded. Where none are wanted or some were left out, the ring starts anew behind them.
-    fn take_waiting(&self, builder: &mut ChunkBuilder) -> Vec<Entry> {
+    fn take_waiting(&self, builder: &mut ChunkBuilder) -> (Vec<Entry>, Instant) {
         let mut waiting = lock(&self.waiting);
+        let since = waiting.since;
         let mut entries = mem::take(&mut waiting.entries);
         let last = waiting.last;
         let mut after = mem::replace(&mut waiting.after, last);
@@ -158,7 +173,7 @@ impl Head {
             lock(&self.ring).restart(after);
             self.tip.send_replace(after);
         }
-        entries
+        (entries, since)
     }
 
     fn publish(&self, builder: &mut ChunkBuilder) {

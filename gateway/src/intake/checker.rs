@@ -5,6 +5,7 @@
 //! for an alert.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use pipeline::{Arrival, Lane};
 use protocol::{Envelope, Realm, Reason, Receipt};
@@ -20,6 +21,15 @@ use crate::telemetry::{Intake, LaneRefusal, Unproven};
 /// Messages checked before the shard looks at its sockets again: half a millisecond of signatures.
 pub const BATCH_MAX: usize = 16;
 
+/// Arrivals on their way to the desk.
+#[derive(Debug)]
+pub struct Proven {
+    /// In the order in which they were checked; [`BATCH_MAX`] at most.
+    pub arrivals: Vec<Arrival>,
+    /// When their check was done.
+    pub since: Instant,
+}
+
 /// Checks what waits and hands it to the desk.
 pub(super) struct Checker {
     pub(super) realm: Realm,
@@ -27,7 +37,7 @@ pub(super) struct Checker {
     pub(super) lanes: LanesOut<Claim>,
     pub(super) waiting: Arc<Waiting>,
     pub(super) tickets: Tickets,
-    pub(super) desk: mpsc::Sender<Vec<Arrival>>,
+    pub(super) desk: mpsc::Sender<Proven>,
     /// Turns true when nothing more is to be taken.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -42,7 +52,7 @@ impl Checker {
                 reply.send(overloaded).ok();
             }
             let proven = self.check(due);
-            if !proven.is_empty() && self.desk.send(proven).await.is_err() {
+            if !proven.arrivals.is_empty() && self.desk.send(proven).await.is_err() {
                 return;
             }
             for lane in Lane::ALL {
@@ -54,9 +64,11 @@ impl Checker {
     }
 
     /// The arrivals that are proven; the others are answered.
-    fn check(&mut self, claims: Vec<Claim>) -> Vec<Arrival> {
+    fn check(&mut self, claims: Vec<Claim>) -> Proven {
         let mut proven = Vec::with_capacity(claims.len());
+        let (begun, checked) = (clock::monotonic(), claims.len());
         for claim in claims {
+            self.telemetry.lane.record(begun.saturating_duration_since(claim.since));
             let Some(reason) = self.refusal(&claim) else {
                 let mut arrival = claim.arrival;
                 arrival.ticket = self.tickets.next();
@@ -68,7 +80,10 @@ impl Checker {
             // A sender that is gone does not wait.
             claim.reply.send(receipt).ok();
         }
-        proven
+        // Checks of a batch take alike, so the clock is read once for all of them.
+        let each = begun.elapsed() / u32::try_from(checked.max(1)).unwrap_or(u32::MAX);
+        self.telemetry.verify.record_each(each, checked);
+        Proven { arrivals: proven, since: clock::monotonic() }
     }
 
     /// Why a message is refused before the desk hears of it, if it is.

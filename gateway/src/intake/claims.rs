@@ -4,6 +4,7 @@
 //! the device that a message claims to be from: until its proof is checked, anybody can have written it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use pipeline::{Arrival, Carrier, DeviceIndex, Lane, Model, Ticket};
@@ -47,6 +48,8 @@ pub(super) struct Claim {
     /// What to say if there is no time to check it.
     pub(super) overloaded: Receipt,
     pub(super) reply: oneshot::Sender<Receipt>,
+    /// When its last byte was read.
+    pub(super) since: Instant,
 }
 
 impl Claims {
@@ -76,7 +79,7 @@ impl Claims {
 
     /// Everything that can be told of a message without its signature.
     fn understand(&self, signed: Bytes, reply: oneshot::Sender<Receipt>) -> Result<Claim, Reason> {
-        let received_at = clock::now();
+        let (received_at, since) = (clock::now(), clock::monotonic());
         let envelope = Envelope::parse(&signed).map_err(|error| error.reason())?;
         let (message, labels) =
             Message::decode(envelope.message).map_err(|error| error.reason())?;
@@ -113,7 +116,7 @@ impl Claims {
             ..Receipt::refused(Reason::Overloaded, received_at.to_millis())
         };
         let (key, revoked) = (device.key, device.revoked);
-        Ok(Claim { arrival, key, revoked, lane, overloaded, reply })
+        Ok(Claim { arrival, key, revoked, lane, overloaded, reply, since })
     }
 
     /// Between half and one and a half of what is configured, by the message's id: those who were refused together do not

@@ -75,7 +75,9 @@ impl Gate {
     ) -> Option<u32> {
         self.telemetry.messages.increment(1);
         self.telemetry.in_flight.increment(1.0);
+        let begun = clock::monotonic();
         let read = self.read(&mut receive).await;
+        self.telemetry.receive.record(begun.elapsed());
         self.under_way.begin();
         let proven = match read {
             Ok(signed) => self.answer(peer, send, signed).await,
@@ -143,7 +145,9 @@ impl Gate {
     async fn reply(&self, mut send: SendStream, receipt: &Receipt) {
         debug_assert!(receipt.status != Status::Refused || receipt.reason.is_some());
         self.telemetry.receipt(receipt.status, receipt.reason);
+        let begun = clock::monotonic();
         let written = send.write_all(&receipt.encode()).await;
+        self.telemetry.reply.record(begun.elapsed());
         self.telemetry.in_flight.decrement(1.0);
         if written.is_ok() && send.finish().is_ok() {
             // A drain closes the endpoint once nothing is under way, and closing forgets what was not acknowledged.

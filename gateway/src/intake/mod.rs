@@ -19,7 +19,7 @@ mod transport;
 mod verify;
 mod waiting;
 
-pub use checker::BATCH_MAX;
+pub use checker::{BATCH_MAX, Proven};
 pub use connection::earn_streams;
 pub use drops::Drops;
 pub use shard::{Shard, ShardError, ShardParts};

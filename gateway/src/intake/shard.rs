@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use pipeline::Arrival;
 use protocol::Realm;
 use quinn::{Endpoint, TokioRuntime, VarInt};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::checker::Checker;
+use super::checker::{Checker, Proven};
 use super::claims::Claims;
 use super::connection;
 use super::door::{Door, Slots};
@@ -53,7 +52,7 @@ pub struct ShardParts {
     /// How many messages wait for their check.
     pub lanes: LaneConfig,
     /// The way to the desk.
-    pub lane: mpsc::Sender<Vec<Arrival>>,
+    pub lane: mpsc::Sender<Proven>,
     /// The way back.
     pub receipts: mpsc::UnboundedReceiver<Receipts>,
     /// Turns true when nothing more is to be taken.

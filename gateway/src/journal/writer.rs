@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::{Journal, JournalError};
 use crate::clock;
+use crate::telemetry::{Stage, StageTimer};
 
 /// A commit of as many records shows load: the next one waits for this many, or for `commit_wait`.
 const GATHERED: usize = 8;
@@ -174,6 +175,7 @@ struct Events {
     commit_seconds: Histogram,
     /// What a copy of the write-ahead log into the database adds to the wait of the next commit.
     checkpoint_seconds: Histogram,
+    stage: StageTimer,
 }
 
 impl Events {
@@ -183,6 +185,7 @@ impl Events {
             records: counter!("gateway_journal_records_total"),
             commit_seconds: histogram!("gateway_journal_commit_seconds"),
             checkpoint_seconds: histogram!("gateway_journal_checkpoint_seconds"),
+            stage: Stage::Sync.timer(),
         }
     }
 
@@ -190,6 +193,7 @@ impl Events {
         self.commits.increment(1);
         self.records.increment(records as u64);
         self.commit_seconds.record(took);
+        self.stage.record_each(took, records);
     }
 }
 

@@ -4,10 +4,15 @@
 //! comes from a closed set; no device, address or place is ever one. Handles are made once, because a look-up by name
 //! for every message would cost more than the desk does.
 
+mod catalog;
+mod stages;
+
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use pipeline::{Carrier, Lane};
 use protocol::{Kind, Reason, Status};
+
+pub use stages::{Stage, StageTimer};
 
 /// Bucket bounds of stage latencies, in seconds: from a memory access to a lost sender.
 const SECONDS: [f64; 14] =
@@ -19,9 +24,11 @@ const SECONDS: [f64; 14] =
 /// # Errors
 /// If another recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    catalog::describe();
+    Ok(handle)
 }
 
 /// Why a proof failed. Told apart here and nowhere else; the sender only hears `unproven`.
@@ -79,8 +86,16 @@ pub struct Intake {
     lane_refused: [[Counter; 2]; Lane::ALL.len()],
     /// Messages between their first byte and their receipt.
     pub in_flight: Gauge,
-    /// From the last byte read to the receipt handed to the transport.
+    /// From the last byte read to the desk's answer.
     pub receipt_seconds: Histogram,
+    /// From a message's first byte to its last.
+    pub receive: StageTimer,
+    /// From its last byte to its check.
+    pub lane: StageTimer,
+    /// Its check.
+    pub verify: StageTimer,
+    /// From its receipt to the transport.
+    pub reply: StageTimer,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections open.
@@ -122,6 +137,10 @@ impl Intake {
             }),
             in_flight: gauge!("gateway_messages_in_flight", "carrier" => carrier),
             receipt_seconds: histogram!("gateway_receipt_seconds", "carrier" => carrier),
+            receive: Stage::Receive.timer(),
+            lane: Stage::Lane.timer(),
+            verify: Stage::Verify.timer(),
+            reply: Stage::Receipt.timer(),
             connections: counter!("gateway_connections_total", "carrier" => carrier),
             connections_open: gauge!("gateway_connections_open", "carrier" => carrier),
         }
