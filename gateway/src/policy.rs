@@ -47,11 +47,19 @@ pub fn text(config: &PolicyConfig) -> Result<Cow<'static, str>, PolicyError> {
 /// # Errors
 /// If the file cannot be read, or every problem that it has.
 pub fn load(config: &PolicyConfig) -> Result<Policy, PolicyError> {
+    parse(&text(config)?, config)
+}
+
+/// The policy that `text` of the file that `config` names states, with the process's environment over it.
+///
+/// # Errors
+/// Every problem that it has.
+pub fn parse(text: &str, config: &PolicyConfig) -> Result<Policy, PolicyError> {
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         // A value that is not text is kept as far as it is, so that its key's check refuses it.
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
-    Policy::read(&text(config)?, variables)
+    Policy::read(text, variables)
         .map_err(|problems| PolicyError::Problems { name: name(config), problems })
 }
 

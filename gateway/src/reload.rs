@@ -2,7 +2,8 @@
 //!
 //! Each is taken whole, or the old one stays and the log says why. What changed is logged value by value.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use metrics::{Gauge, counter, gauge};
@@ -12,7 +13,19 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::Config;
-use crate::{policy, zones};
+use crate::policy::{self, PolicyError};
+use crate::zones::{self, ZonesError};
+
+/// Why there is nothing to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The zones.
+    #[error("zones of {0}")]
+    Zones(#[from] ZonesError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
 
 /// What is in force, and who is told of a change.
 pub struct Reload {
@@ -20,23 +33,31 @@ pub struct Reload {
     zones_of_feed: Arc<ArcSwap<Zones>>,
     zones_of_desk: watch::Sender<Arc<Zones>>,
     policy: watch::Sender<Arc<Policy>>,
+    /// The policy's text as it was last read.
+    policy_text: Mutex<Cow<'static, str>>,
     /// How often the policy has changed since the start.
     generation: Gauge,
 }
 
 impl Reload {
-    /// `zones` and `policy` are in force.
-    #[must_use]
-    pub fn new(config: Config, zones: Arc<Zones>, policy: Arc<Policy>) -> Self {
+    /// Reads what the configuration names.
+    ///
+    /// # Errors
+    /// Every problem of the zones, or of the policy.
+    pub fn start(config: &Config) -> Result<Self, ReloadError> {
+        let zones = Arc::new(zones::load(&config.zones)?);
+        let text = policy::text(&config.policy)?;
+        let policy = Arc::new(policy::parse(&text, &config.policy)?);
         let generation = gauge!("gateway_policy_generation");
         generation.set(1.0);
-        Self {
-            config,
+        Ok(Self {
+            config: config.clone(),
             zones_of_feed: Arc::new(ArcSwap::new(Arc::clone(&zones))),
             zones_of_desk: watch::Sender::new(zones),
             policy: watch::Sender::new(policy),
+            policy_text: Mutex::new(text),
             generation,
-        }
+        })
     }
 
     /// The zones as the feed and the operators' side read them.
@@ -67,13 +88,11 @@ impl Reload {
     pub async fn watch_policy(&self) {
         let mut ticks = interval(self.config.policy.poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = policy::text(&self.config.policy).ok();
         loop {
             ticks.tick().await;
             // A file that is gone for a moment is being replaced.
             let Ok(text) = policy::text(&self.config.policy) else { continue };
-            if seen.as_ref() != Some(&text) {
-                seen = Some(text);
+            if *self.policy_text() != text {
                 self.reload_policy();
             }
         }
@@ -109,8 +128,17 @@ impl Reload {
         lost.map(|(_, zone)| zone.id.clone())
     }
 
+    fn policy_text(&self) -> MutexGuard<'_, Cow<'static, str>> {
+        self.policy_text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn reload_policy(&self) {
-        let outcome = match policy::load(&self.config.policy) {
+        let read = policy::text(&self.config.policy).and_then(|text| {
+            let policy = policy::parse(&text, &self.config.policy);
+            *self.policy_text() = text;
+            policy
+        });
+        let outcome = match read {
             Ok(policy) => {
                 let changed = self.policy.borrow().differences(&policy);
                 if changed.is_empty() {

@@ -26,13 +26,11 @@ use crate::identity::{Identity, IdentityError};
 use crate::intake::{self, Drops, Shard, ShardError, ShardParts, Strangers, TransportError};
 use crate::journal::{Journal, JournalError, Reader, Writer};
 use crate::operator::{self, OperatorParts};
-use crate::policy::PolicyError;
 use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
 use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
-use crate::reload::Reload;
+use crate::reload::{Reload, ReloadError};
 use crate::search::{self, Indexer, IndexerHandle, Lookup, SearchError};
-use crate::zones::{self, ZonesError};
-use crate::{clock, policy, telemetry};
+use crate::{clock, telemetry};
 
 /// How often histograms are told to forget.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -45,12 +43,9 @@ pub enum ServeError {
     /// Realm, certificate or cursor key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The zones.
-    #[error("zones of {0}")]
-    Zones(#[from] ZonesError),
-    /// The policy.
+    /// The zones or the policy.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Reload(#[from] ReloadError),
     /// Devices and subscribers.
     #[error(transparent)]
     Registry(#[from] StoreError),
@@ -105,15 +100,13 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     abort_on_panic();
     let prometheus = telemetry::install()?;
     let identity = Identity::open(config)?;
-    let zones = Arc::new(zones::load(&config.zones)?);
-    let policy = Arc::new(policy::load(&config.policy)?);
+    let reload = Arc::new(Reload::start(config)?);
     let enrolled = load_registry(config)?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(FANOUT_THREADS)
         .thread_name("fan-out")
         .enable_all()
         .build()?;
-    let reload = Arc::new(Reload::new(config.clone(), zones, policy));
     let spine = Spine::start(config, &identity, &enrolled.registry, &reload, &runtime)?;
     let feed = Feed::new(FeedParts {
         head: Arc::clone(&spine.head),

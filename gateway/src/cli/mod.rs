@@ -144,9 +144,7 @@ impl Failure {
             | Self::Zones(_)
             | Self::Policy(_)
             | Self::Serve(
-                ServeError::Zones(_)
-                | ServeError::Policy(_)
-                | ServeError::Identity(IdentityError::Pem { .. }),
+                ServeError::Reload(_) | ServeError::Identity(IdentityError::Pem { .. }),
             ) => 2,
             Self::Refused(_)
             | Self::Store(_)
