@@ -1,7 +1,12 @@
 //! Strangers at the real gateway: what they get back, and what they cost others.
 
+use std::process::Stdio;
+
 use super::real::Gateway;
 use serde_json::Value;
+
+/// Limits that only a broken run misses, however busy the machine is.
+const SLO: &str = "receipt_max = \"60s\"\nmissing = 0\nrefused = 0\n";
 
 fn found(output: &std::process::Output) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -45,4 +50,32 @@ fn a_flood_at_another_machine_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("only to an IPv4 loopback address"), "{said}");
+}
+
+#[test]
+fn every_press_is_received_while_strangers_flood() {
+    let gateway = Gateway::start("quake-malang", 300, 300, 5);
+    std::fs::write(gateway.at("slo.toml"), SLO).unwrap();
+    let floods =
+        [("initials", "500", "400"), ("garbage", "500", "100"), ("malformed", "100", "50")];
+    let floods = floods.map(|(kind, rate, addresses)| {
+        let mut flood = gateway.flood(kind);
+        flood.args(["--rate", rate, "--duration", "10s", "--addresses", addresses]);
+        flood.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let mut load = gateway.loadtest("quake-malang", 5);
+    load.args(["--speed", "60", "--connections", "per-press", "--slo"]);
+    let output = load.arg(gateway.at("slo.toml")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report = std::fs::read_to_string(gateway.at("report/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let count = |path: &str| report.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let received = count("/receipts/received") + count("/receipts/duplicate");
+    assert_eq!(received, 300, "{report:#}");
+    assert_eq!(report.pointer("/conservation/balanced"), Some(&Value::Bool(true)), "{report:#}");
+    for flood in floods {
+        let found = found(&flood.wait_with_output().unwrap());
+        assert_eq!(found["within_bounds"], Value::Bool(true), "{found:#}");
+    }
 }
