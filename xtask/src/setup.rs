@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sqlite3", "sqlite3"),
     ("curl", "curl"),
     ("python3", "python3"),
+    ("promtool", "prometheus"),
     #[cfg(target_arch = "x86_64")]
     ("qemu-x86_64-static", "qemu-user-static"),
 ];

@@ -118,10 +118,15 @@ pub(crate) struct Site {
 impl Site {
     /// Writes a configuration with free ports on the loopback address and its data in `folder`, and has it checked.
     pub(crate) fn prepare(programs: &Programs, folder: &Path) -> Result<Self> {
+        Self::prepare_with(programs, folder, "")
+    }
+
+    /// The same with more lines of configuration.
+    pub(crate) fn prepare_with(programs: &Programs, folder: &Path, lines: &str) -> Result<Self> {
         let config = folder.join("gateway.toml");
         let data = folder.join("data");
         let text = format!(
-            "data_dir = {:?}\n\n[alert]\nlisten = \"127.0.0.1:0\"\n\n[operator]\nlisten = \"127.0.0.1:0\"\n",
+            "data_dir = {:?}\n\n[alert]\nlisten = \"127.0.0.1:0\"\n\n[operator]\nlisten = \"127.0.0.1:0\"\n{lines}",
             data.display().to_string()
         );
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;

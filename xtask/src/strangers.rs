@@ -19,6 +19,9 @@ use crate::{cargo, process, root, setup};
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
 
+/// The strangers fail on purpose, often, and all from one address: it would lose its priority, and with it 0-RTT.
+const CONFIG: &str = "\n[strangers]\nbudget = 10000\n";
+
 /// Runs every stranger and adds each to `tally`.
 pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     let mut python = None;
@@ -48,6 +51,7 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     }
     tally.step("stranger curl", || scene.curl());
     tally.step("stranger sqlite3", || scene.queries());
+    tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {
         scene.gateway.stop()?;
         Ok(Outcome::Passed(1))
@@ -97,7 +101,7 @@ struct Enrolled {
 impl Scene {
     fn open(programs: &Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("kentongan-strangers-").tempdir()?;
-        let site = Site::prepare(programs, folder.path())?;
+        let site = Site::prepare_with(programs, folder.path(), CONFIG)?;
         let devices = enrol(programs, &site, folder.path())?;
         let token = site.subscriber(ROOT_ZONE)?;
         let gateway = site.serve(&[])?;
@@ -134,6 +138,23 @@ impl Scene {
         let captured = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
         ensure!(captured.stdout.contains("event: alert"), "no alert in the feed: {captured:?}");
         ensure!(captured.stdout.contains("\nid: ") || captured.stdout.contains("id:"), "no cursor");
+        Ok(Outcome::Passed(1))
+    }
+
+    /// The metrics after all of the above: promtool finds them well made, and each has its words.
+    fn metrics(&self) -> Result<Outcome> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "10"]);
+        curl.arg(format!("http://{}/metrics", self.gateway.ready.operator_addr));
+        let text = process::capture("curl", &mut curl, STRANGER_LIMIT)?.success("curl metrics")?;
+        let undescribed = undescribed(&text);
+        ensure!(undescribed.is_empty(), "metrics without words: {}", undescribed.join(", "));
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("metrics.txt");
+        fs::write(&file, &text)?;
+        let mut promtool = Command::new("sh");
+        promtool.args(["-c", "exec promtool check metrics < \"$0\""]).arg(&file);
+        process::capture("promtool", &mut promtool, STRANGER_LIMIT)?.success("promtool")?;
         Ok(Outcome::Passed(1))
     }
 
@@ -179,6 +200,17 @@ fn enrol(programs: &Programs, site: &Site, folder: &Path) -> Result<Vec<Enrolled
     Ok(devices)
 }
 
+/// Metrics that have a type and no help.
+fn undescribed(text: &str) -> Vec<&str> {
+    let named = |line: &'static str| {
+        text.lines()
+            .filter_map(move |other| other.strip_prefix(line))
+            .filter_map(|rest| rest.split_whitespace().next())
+    };
+    let helped: Vec<_> = named("# HELP ").collect();
+    named("# TYPE ").filter(|name| !helped.contains(name)).collect()
+}
+
 struct Query<'a> {
     database: &'static str,
     text: &'a str,
@@ -203,6 +235,12 @@ fn documented(text: &str) -> Vec<Query<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_metrics_without_words() {
+        let text = "# HELP a_total A.\n# TYPE a_total counter\na_total 1\n# TYPE b gauge\nb 2\n";
+        assert_eq!(undescribed(text), ["b"]);
+    }
 
     #[test]
     fn finds_the_queries_of_a_document() {
