@@ -16,10 +16,12 @@ use protocol::{Category, Method};
 pub use reader::ScenarioProblem;
 
 /// The scenarios that are part of the program, by name.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("quiet-day", include_str!("../../../config/scenarios/quiet-day.toml")),
     ("quake-malang", include_str!("../../../config/scenarios/quake-malang.toml")),
     ("warm-relays", include_str!("../../../config/scenarios/warm-relays.toml")),
+    ("steady-phones", include_str!("../../../config/scenarios/steady-phones.toml")),
+    ("first-presses", include_str!("../../../config/scenarios/first-presses.toml")),
 ];
 /// The zones that scenarios play in.
 const MALANG: &str = include_str!("../../../config/zones/malang.geojson");
@@ -97,7 +99,7 @@ pub struct Overrides {
 pub enum ScenarioError {
     /// Neither a shipped name nor a file that can be read.
     #[error(
-        "no scenario \"{name}\": it is not one of quiet-day, quake-malang, warm-relays, and as a path: {error}"
+        "no scenario \"{name}\": it is not one of quiet-day, quake-malang, warm-relays, steady-phones, first-presses, and as a path: {error}"
     )]
     NotFound {
         /// What was asked for.

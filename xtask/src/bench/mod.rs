@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +19,8 @@ use crate::demo::split;
 use crate::stage::{Gateway, Programs, Site};
 use crate::table::{Row, Table};
 use crate::{cargo, criterion, process, root};
+
+mod abuse;
 
 /// What `bench` can be told.
 #[derive(Args, Clone, Debug)]
@@ -47,11 +49,15 @@ enum Part {
     Idle,
     /// A million devices enrolled.
     Import,
+    /// First presses through a flood of junk.
+    Flood,
+    /// First presses while repeats come at more than can be taken.
+    Overload,
 }
 
 /// The longest one measurement may take.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
-const SEED: &str = "20260101";
+const SEED: u64 = 20_260_101;
 
 /// What an alert over a warm connection costs beside QUIC: package, bench, and the whole name in it.
 const STAGES: [(&str, &str, &str); 5] = [
@@ -90,6 +96,12 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     if wanted(Part::Import) {
         table.extend(bench.import()?);
     }
+    if wanted(Part::Flood) {
+        table.extend(bench.flood()?);
+    }
+    if wanted(Part::Overload) {
+        table.extend(bench.overload()?);
+    }
     println!("\n{table}");
     if options.write {
         let path = root().join("docs/performance.md");
@@ -104,21 +116,28 @@ struct Bench<'a> {
     seconds: u64,
 }
 
-/// A gateway under measurement, with a population enrolled and the bare echo beside it.
+/// A gateway under measurement, with populations enrolled and the bare echo beside it.
 struct Ground {
     gateway: Gateway,
     echo: Gateway,
     token: String,
-    population: PathBuf,
+    populations: Vec<Population>,
     load_cores: Vec<usize>,
     // The folder goes last: the gateways write into it until they stop.
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// The devices of one scenario. Each has a seed of its own, or two scenarios would have the same devices.
+struct Population {
+    scenario: String,
+    seed: String,
+    folder: PathBuf,
 }
 
 impl Bench<'_> {
     /// Throughput with a new connection per alert, as a share of a bare echo with the same settings.
     fn cold(&self, algorithm: &str, scenario: &str, share: f64) -> Result<Vec<Row>> {
-        let ground = self.ground(scenario)?;
+        let ground = self.ground(&[scenario])?;
         let found = self.saturate(&ground, scenario, &["--mode", "cold"], false)?;
         let measured = number(&found, "/found/receipts_per_s")?;
         let bound = number(&found, "/bare/receipts_per_s")?;
@@ -132,7 +151,7 @@ impl Bench<'_> {
     /// Throughput over warm relays, with the feed read to its end, beside what its stages come to one by one.
     fn warm(&self) -> Result<Vec<Row>> {
         let stages = stages()?;
-        let ground = self.ground("warm-relays")?;
+        let ground = self.ground(&["warm-relays"])?;
         let found = self.saturate(&ground, "warm-relays", &["--mode", "warm"], true)?;
         let sum = stages + number(&found, "/bare/server_cpu_us")?;
         let receipts = number(&found, "/found/receipts_per_s")?;
@@ -154,7 +173,7 @@ impl Bench<'_> {
 
     /// Memory of one idle connection.
     fn idle(&self) -> Result<Vec<Row>> {
-        let ground = self.ground("warm-relays")?;
+        let ground = self.ground(&["warm-relays"])?;
         let ready = &ground.gateway.ready;
         let mut idle = self.programs.command("loadtest");
         idle.args(["idle", "--connections", "10000", "--gateway", &ready.alert_addr]);
@@ -170,7 +189,8 @@ impl Bench<'_> {
         let folder = tempfile::tempdir()?;
         let site = Site::prepare(self.programs, folder.path())?;
         let people = folder.path().join("population");
-        self.population("warm-relays", &people, &["--devices", "1000000"])?;
+        let seed = SEED.to_string();
+        self.populate("warm-relays", &seed, &people, &["--devices", "1000000"])?;
         let devices = people.join("devices.csv").display().to_string();
         let watch = Stopwatch::start();
         site.gateway(&["device", "import", &devices])?;
@@ -178,47 +198,68 @@ impl Bench<'_> {
         Ok(vec![Row::new("import of 1,000,000 devices", took, "s").at_most(60.0)])
     }
 
-    fn ground(&self, scenario: &str) -> Result<Ground> {
+    fn ground(&self, scenarios: &[&str]) -> Result<Ground> {
         let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
         let (server, load_cores) = split(&process::cores());
         let echo_folder = folder.path().join("echo");
         fs::create_dir(&echo_folder)?;
         let site = Site::prepare(self.programs, folder.path())?;
-        let population = folder.path().join("population");
-        self.population(scenario, &population, &[])?;
-        let devices = population.join("devices.csv").display().to_string();
-        site.gateway(&["device", "import", &devices])?;
+        let mut populations = vec![];
+        for (scenario, seed) in scenarios.iter().zip(SEED..) {
+            let (seed, folder) = (seed.to_string(), folder.path().join(scenario));
+            self.populate(scenario, &seed, &folder, &[])?;
+            let devices = folder.join("devices.csv").display().to_string();
+            // Known people: their first presses are not on probation.
+            site.gateway(&["device", "import", "--vouched", &devices])?;
+            populations.push(Population { scenario: (*scenario).to_owned(), seed, folder });
+        }
         let token = site.subscriber(crate::demo::ROOT_ZONE)?;
         let echo = Site::prepare(self.programs, &echo_folder)?.bare_echo(&server)?;
         let gateway = site.serve(&server)?;
-        Ok(Ground { gateway, echo, token, population, load_cores, _folder: folder })
+        Ok(Ground { gateway, echo, token, populations, load_cores, folder })
     }
 
-    fn population(&self, scenario: &str, folder: &Path, more: &[&str]) -> Result<()> {
+    fn populate(&self, scenario: &str, seed: &str, folder: &Path, more: &[&str]) -> Result<()> {
         let out = folder.display().to_string();
-        let arguments = ["population", "--scenario", scenario, "--seed", SEED, "--out", &out];
+        let arguments = ["population", "--scenario", scenario, "--seed", seed, "--out", &out];
         self.programs.output("simulator", &[&arguments, more].concat()).map(drop)
     }
 
+    /// Runs a closed loop to its end.
     fn saturate(&self, ground: &Ground, scenario: &str, more: &[&str], fed: bool) -> Result<Value> {
-        let Ground { gateway, echo, .. } = ground;
-        let mut load = self.programs.command("loadtest");
-        load.args(["saturate", "--scenario", scenario, "--seed", SEED]).args(more);
-        load.args(["--duration", &format!("{}s", self.seconds)]);
-        load.arg("--population").arg(&ground.population);
-        load.args(["--gateway", &gateway.ready.alert_addr, "--ca", &gateway.ready.cert]);
-        load.args(["--realm", &gateway.ready.realm, "--pid", &gateway.ready.pid.to_string()]);
-        load.args(["--bound-gateway", &echo.ready.alert_addr, "--bound-ca", &echo.ready.cert]);
-        load.args(["--bound-pid", &echo.ready.pid.to_string()]);
+        let mut load = self.closed_loop(ground, scenario)?;
+        load.args(more).args(["--duration", &format!("{}s", self.seconds)]);
+        let echo = &ground.echo.ready;
+        load.args(["--bound-gateway", &echo.alert_addr, "--bound-ca", &echo.cert]);
+        load.args(["--bound-pid", &echo.pid.to_string()]);
         if fed {
-            load.args(["--operator", &gateway.ready.operator_addr, "--token", &ground.token]);
+            let operator = &ground.gateway.ready.operator_addr;
+            load.args(["--operator", operator, "--token", &ground.token]);
         }
         ground.measure("loadtest saturate", &mut load)
+    }
+
+    fn closed_loop(&self, ground: &Ground, scenario: &str) -> Result<Command> {
+        let mut load = self.programs.command("loadtest");
+        ground.aim(scenario, load.arg("saturate"))?;
+        Ok(load)
     }
 }
 
 impl Ground {
-    fn measure(&self, name: &str, load: &mut std::process::Command) -> Result<Value> {
+    /// Tells the load test whom to load, and as whom.
+    fn aim(&self, scenario: &str, load: &mut Command) -> Result<()> {
+        let of = self.populations.iter().find(|population| population.scenario == scenario);
+        let population = of.with_context(|| format!("nobody of {scenario} is enrolled"))?;
+        load.args(["--scenario", scenario, "--seed", &population.seed]);
+        load.arg("--population").arg(&population.folder);
+        let ready = &self.gateway.ready;
+        load.args(["--gateway", &ready.alert_addr, "--ca", &ready.cert]);
+        load.args(["--realm", &ready.realm, "--pid", &ready.pid.to_string()]);
+        Ok(())
+    }
+
+    fn measure(&self, name: &str, load: &mut Command) -> Result<Value> {
         println!("measuring: {name}");
         let said = process::bound_to(&self.load_cores, || process::capture(name, load, LIMIT))?;
         let text = said.success(name)?;
