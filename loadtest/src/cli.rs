@@ -86,7 +86,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub operator: String,
     /// A subscriber's token that covers every zone.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub token: String,
     /// The objectives, a TOML file (config/slo).
     #[arg(long, value_name = "FILE")]
@@ -152,7 +152,7 @@ pub struct SaturateArgs {
     #[arg(long, value_name = "URL", requires = "token")]
     pub operator: Option<String>,
     /// A subscriber's token that covers every zone.
-    #[arg(long, value_name = "TOKEN", requires = "operator")]
+    #[arg(long, value_name = "TOKEN", requires = "operator", allow_hyphen_values = true)]
     pub token: Option<String>,
     /// The target is a bare echo; its answers are not read as receipts.
     #[arg(long)]
@@ -354,6 +354,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_may_begin_like_an_option() {
+        let line = "loadtest run --gateway 127.0.0.1:1 --ca c --scenario s --seed 1 --population p --realm \
+                    00000000000000000000000000000000 --operator o --token -3cret --slo s --report r";
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Run(args) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(args.token, "-3cret");
     }
 
     #[test]
