@@ -2,16 +2,16 @@
 //!
 //! Mistakes that can be seen before anything is sent end with exit code 2, a target that cannot be reached with 4.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::{Trust, TrustError};
-use protocol::{DeviceId, Realm};
+use protocol::{Algorithm, DeviceId, Realm};
 
 use crate::connections::{Mode, Target};
-use crate::flood::{Flood, FloodError, Kind};
+use crate::flood::{FIRST_ADDRESS, Flood, FloodError, Kind};
 
 /// Open-loop load for a Kentongan gateway: presses are sent when a person would press, whatever happened to earlier
 /// ones, and every one of them is accounted for.
@@ -200,6 +200,9 @@ pub struct FloodArgs {
     /// Loopback addresses that it comes from, each with a socket of its own.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub addresses: u32,
+    /// The first of them.
+    #[arg(long, value_name = "IP", default_value_t = FIRST_ADDRESS)]
+    pub from: Ipv4Addr,
     /// Seed of the random choices.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -209,9 +212,12 @@ pub struct FloodArgs {
     /// For bad signatures: the certificate to trust, PEM (`cert` in the ready file).
     #[arg(long, value_name = "FILE", required_if_eq("kind", "bad-signatures"))]
     pub ca: Option<PathBuf>,
-    /// For bad signatures: the device that they claim to be; one that is enrolled for ES256 has them checked.
+    /// For bad signatures: the device that they claim to be; one that is enrolled for --alg has them checked.
     #[arg(long, value_name = "HEX", default_value = "00000000000000000000000000000000")]
     pub device_id: DeviceId,
+    /// For bad signatures: es256 or eddsa.
+    #[arg(long, default_value = "es256", value_parser = algorithm)]
+    pub alg: Algorithm,
     /// Bind this tool to one processor.
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
@@ -260,8 +266,8 @@ impl FloodArgs {
     /// # Errors
     /// When it would go to another machine, or pass a bound.
     pub fn flood(&self) -> Result<Flood, FloodError> {
-        let Self { kind, gateway: target, rate, duration, addresses, seed, .. } = *self;
-        let flood = Flood { kind, target, rate, duration, addresses, seed };
+        let Self { kind, gateway: target, rate, duration, addresses, from, seed, .. } = *self;
+        let flood = Flood { kind, target, rate, duration, addresses, from, seed };
         flood.check().map(|()| flood)
     }
 }
@@ -296,6 +302,10 @@ impl SaturateArgs {
         };
         self.in_flight.unwrap_or(usual).max(1)
     }
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
+    Algorithm::from_name(name).ok_or("expected es256 or eddsa")
 }
 
 fn target(

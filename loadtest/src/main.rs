@@ -172,7 +172,7 @@ fn throw(args: &FloodArgs) -> anyhow::Result<u8> {
         let ca = args.ca.as_deref().ok_or(UsageError::Missing("--ca: whom to trust?"))?;
         let trust = Trust::from_pem_file(ca).map_err(UsageError::from)?;
         let name = flood.target.ip().to_string();
-        let claim = Claim { trust, name, device: args.device_id };
+        let claim = Claim { trust, name, device: args.device_id, algorithm: args.alg };
         let proofs = runtime()?.block_on(flood::proofs::flood(flood, claim, args.linger))?;
         (json!({ "proofs": proofs }), proofs.accepted == 0)
     } else {

@@ -28,8 +28,8 @@ pub const RATE_MAX: u32 = 100_000;
 pub const DURATION_MAX: Duration = Duration::from_secs(600);
 /// Source addresses, at most.
 pub const ADDRESSES_MAX: u32 = 16_384;
-/// The first of them: 127.64.0.1. The whole of 127.0.0.0/8 is loopback (RFC 1122 section 3.2.1.3).
-const FIRST_ADDRESS: u32 = 0x7f40_0001;
+/// The first of them, unless another is wanted. The whole of 127.0.0.0/8 is loopback (RFC 1122 section 3.2.1.3).
+pub const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 
 /// What is thrown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,6 +86,8 @@ pub struct Flood {
     pub duration: Duration,
     /// From how many addresses.
     pub addresses: u32,
+    /// The first of them; the others follow it.
+    pub from: Ipv4Addr,
     /// What names the repeatable choices.
     pub seed: u64,
 }
@@ -161,6 +163,12 @@ impl Flood {
             addresses.to_string(),
             (1..=ADDRESSES_MAX).contains(&addresses),
             format!("1 to {ADDRESSES_MAX}"),
+        )?;
+        bound(
+            "from",
+            self.from.to_string(),
+            self.from.is_loopback() && self.sources().all(|source| source.is_loopback()),
+            "127.0.0.0/8, and room in it for --addresses".to_owned(),
         )
     }
 
@@ -180,7 +188,8 @@ impl Flood {
 
     /// The addresses that it comes from.
     pub fn sources(&self) -> impl Iterator<Item = IpAddr> + use<> {
-        (0..self.addresses).map(|number| Ipv4Addr::from_bits(FIRST_ADDRESS + number).into())
+        let first = self.from.to_bits();
+        (0..self.addresses).map(move |number| Ipv4Addr::from_bits(first + number).into())
     }
 }
 
@@ -198,6 +207,7 @@ mod tests {
         rate: 3_000,
         duration: Duration::from_secs(2),
         addresses: 300,
+        from: FIRST_ADDRESS,
         seed: 1,
     };
 
@@ -222,6 +232,9 @@ mod tests {
             ("duration", Flood { rate: RATE_MAX, duration: DURATION_MAX, ..FLOOD }),
             ("addresses", Flood { addresses: 0, ..FLOOD }),
             ("addresses", Flood { addresses: ADDRESSES_MAX + 1, ..FLOOD }),
+            ("from", Flood { from: Ipv4Addr::new(10, 0, 0, 1), ..FLOOD }),
+            ("from", Flood { from: Ipv4Addr::new(127, 255, 255, 200), ..FLOOD }),
+            ("from", Flood { from: Ipv4Addr::BROADCAST, ..FLOOD }),
         ];
         for (option, flood) in too_much {
             let said = flood.check().unwrap_err().to_string();

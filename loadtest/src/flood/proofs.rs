@@ -49,8 +49,10 @@ pub struct Claim {
     pub trust: Trust,
     /// The name that it must carry.
     pub name: String,
-    /// The device whose signature is forged; with one that is enrolled for ES256, the gateway has to check it.
+    /// The device whose signature is forged; with one that is enrolled for `algorithm`, the gateway has to check it.
     pub device: DeviceId,
+    /// The algorithm that the signature claims.
+    pub algorithm: Algorithm,
 }
 
 /// An address, and its connection once it has one.
@@ -148,9 +150,11 @@ impl Sender {
         let (mut nonce, mut signature) = ([0; 8], [0; 64]);
         rng.fill_bytes(&mut nonce);
         rng.fill_bytes(&mut signature);
+        // Ed25519's S is below 2^252 and a bit (RFC 8032 section 5.1.7); a larger one is refused before any work.
+        signature.iter_mut().rev().take(1).for_each(|top| *top &= 0x0f);
         let counters = Counters::new(1, u32::try_from(number).unwrap_or(u32::MAX));
         let message = Message::raise(counters, Nonce(nonce)).encode();
-        protocol::assemble(Algorithm::Es256, &self.claim.device, &message, &signature).into()
+        protocol::assemble(self.claim.algorithm, &self.claim.device, &message, &signature).into()
     }
 
     fn note(&self, change: impl FnOnce(&mut Proofs)) {

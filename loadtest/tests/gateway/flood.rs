@@ -56,11 +56,17 @@ fn a_flood_at_another_machine_is_refused() {
 fn every_press_is_received_while_strangers_flood() {
     let gateway = Gateway::start("quake-malang", 300, 300, 5);
     std::fs::write(gateway.at("slo.toml"), SLO).unwrap();
-    let floods =
-        [("initials", "500", "400"), ("garbage", "500", "100"), ("malformed", "100", "50")];
-    let floods = floods.map(|(kind, rate, addresses)| {
+    let floods = [
+        ("initials", "500", "400", "127.64.0.1"),
+        ("garbage", "500", "100", "127.64.0.1"),
+        ("malformed", "100", "50", "127.64.0.1"),
+        // The address that every press comes from: a carrier's, with a flooder among the phones.
+        ("initials", "200", "1", "127.0.0.1"),
+        ("bad-signatures", "50", "1", "127.0.0.1"),
+    ];
+    let floods = floods.map(|(kind, rate, addresses, from)| {
         let mut flood = gateway.flood(kind);
-        flood.args(["--rate", rate, "--duration", "10s", "--addresses", addresses]);
+        flood.args(["--rate", rate, "--duration", "10s", "--addresses", addresses, "--from", from]);
         flood.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let mut load = gateway.loadtest("quake-malang", 5);
@@ -76,6 +82,7 @@ fn every_press_is_received_while_strangers_flood() {
     assert_eq!(report.pointer("/conservation/balanced"), Some(&Value::Bool(true)), "{report:#}");
     for flood in floods {
         let found = found(&flood.wait_with_output().unwrap());
-        assert_eq!(found["within_bounds"], Value::Bool(true), "{found:#}");
+        let harmless = found["within_bounds"] == true || found["proofs"]["accepted"] == 0;
+        assert!(harmless, "{found:#}");
     }
 }
