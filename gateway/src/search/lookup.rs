@@ -139,6 +139,15 @@ impl Lookup {
         read().map_err(|source| self.error(source))
     }
 
+    /// Reads in one transaction, so that everything read belongs together.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, SearchError> {
+        let read = || read(&*self.connection.unchecked_transaction()?);
+        read().map_err(|source| self.error(source))
+    }
+
     fn error(&self, source: rusqlite::Error) -> SearchError {
         SearchError::Sqlite { action: "read", path: self.path.clone(), source }
     }

@@ -13,11 +13,15 @@ use pipeline::Cursor;
 use crate::journal::JournalError;
 use crate::sqlite::OpenError;
 
+mod ask;
 mod fill;
 mod index;
 mod indexer;
 mod lookup;
 
+pub use ask::{
+    AlertPage, AlertQuery, AlertRow, AlertState, DecisionPage, DecisionQuery, DeviceRow, Period,
+};
 pub use index::Index;
 pub use indexer::{Indexer, IndexerHandle};
 pub use lookup::Lookup;

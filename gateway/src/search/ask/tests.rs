@@ -1,0 +1,169 @@
+//! What the index answers to operators, compared with a plain filter over everything that was added.
+
+use std::path::Path;
+
+use pipeline::{Decision, Disposition, Entry, Record, Verdict, ZoneId};
+use protocol::{Category, Kind};
+
+use super::*;
+use crate::journal::testing::{decision, promotion, record, update};
+use crate::search::{Index, Lookup};
+
+/// Raises of seven devices in two zones, one of four held, every tenth followed by a cancel; a verdict and a promotion.
+fn filled(path: &Path) -> (Lookup, Vec<Record>) {
+    let mut entries: Vec<Entry> = vec![];
+    for cursor in 1..=100 {
+        let raise = record(cursor);
+        entries.push(match cursor {
+            _ if cursor % 10 == 0 => {
+                let alert = record(cursor - 1).message_id.alert();
+                Record { kind: Kind::Cancel, ..update(cursor, alert) }.into()
+            }
+            _ if cursor % 4 == 1 => Record { disposition: Disposition::Held, ..raise }.into(),
+            _ if cursor % 4 == 2 => {
+                let joins = Some(record(cursor - 1).message_id.alert());
+                let category = Category::Medical;
+                Record { disposition: Disposition::Joined, joins, category, ..raise }.into()
+            }
+            _ => raise.into(),
+        });
+    }
+    entries.push(decision(101, 3).into());
+    entries.push(promotion(102, 5).into());
+    Index::open(path, Cursor(0)).unwrap().add(&entries).unwrap();
+    let raises = entries.iter().filter_map(Entry::message);
+    let raises = raises.filter(|record| record.kind == Kind::Raise).cloned().collect();
+    (Lookup::open(path).unwrap(), raises)
+}
+
+fn state_of(record: &Record) -> AlertState {
+    match record.disposition {
+        _ if record.cursor == Cursor(5) => AlertState::Promoted,
+        Disposition::Held => AlertState::Held,
+        Disposition::Joined => AlertState::Joined,
+        _ => AlertState::Paged,
+    }
+}
+
+/// Every match, page after page.
+fn all(lookup: &Lookup, query: &AlertQuery, zone: Option<&str>) -> Vec<Cursor> {
+    let mut query = query.clone();
+    let mut found = vec![];
+    loop {
+        let page = lookup.alerts(&query, |of| zone.is_none_or(|zone| zone == of.as_str())).unwrap();
+        assert!(page.alerts.len() <= query.limit);
+        found.extend(page.alerts.iter().map(|alert| alert.cursor));
+        let Some(next) = page.next else { return found };
+        query.before = Some(next);
+    }
+}
+
+#[test]
+fn pages_hold_just_what_a_plain_filter_finds_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lookup, raises) = filled(&dir.path().join("search.db"));
+    let at = |cursor| Some(record(cursor).received_at);
+    let periods = [
+        Period::default(),
+        Period { since: at(20), until: None },
+        Period { since: None, until: at(60) },
+        Period { since: at(20), until: at(60) },
+        Period { since: at(60), until: at(20) },
+    ];
+    let states = AlertState::ALL.map(Some);
+    let states = states.into_iter().chain([None]);
+    for state in states {
+        for period in periods {
+            for device in [None, Some(record(3).device)] {
+                for (category, zone) in
+                    [(None, None), (Some(Category::Medical), None), (None, Some("klojen"))]
+                {
+                    let query =
+                        AlertQuery { before: None, period, device, state, category, limit: 7 };
+                    let expected: Vec<_> = raises
+                        .iter()
+                        .rev()
+                        .filter(|record| state.is_none_or(|state| state == state_of(record)))
+                        .filter(|record| period.since.is_none_or(|time| record.received_at >= time))
+                        .filter(|record| period.until.is_none_or(|time| record.received_at < time))
+                        .filter(|record| device.is_none_or(|device| record.device == device))
+                        .filter(|record| category.is_none_or(|wanted| record.category == wanted))
+                        .filter(|record| zone.is_none_or(|zone| record.zone.as_str() == zone))
+                        .map(|record| record.cursor)
+                        .collect();
+                    assert_eq!(all(&lookup, &query, zone), expected, "{query:?} {zone:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn page_ends_when_it_has_looked_at_enough_and_says_where_to_go_on() {
+    let mut pager = Pager::new(10);
+    for looked_at in 0..LOOKED_AT_MAX {
+        assert!(pager.looks_at(Cursor(1_000_000 - looked_at as u64)));
+    }
+    assert!(!pager.looks_at(Cursor(1)));
+    assert_eq!(pager.last, Some(Cursor(1_000_001 - LOOKED_AT_MAX as u64)));
+    let mut pager = Pager::new(1);
+    assert!(pager.looks_at(Cursor(9)));
+    pager.matched();
+    assert!(!pager.looks_at(Cursor(8)));
+    assert_eq!(pager.last, Some(Cursor(9)));
+}
+
+#[test]
+fn alert_is_found_by_its_id_with_what_became_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lookup, _) = filled(&dir.path().join("search.db"));
+    let find = |cursor| lookup.alert(record(cursor).message_id.alert()).unwrap();
+    let judged = find(3).unwrap();
+    assert_eq!((judged.verdict, judged.state), (Some(Verdict::Prank), AlertState::Paged));
+    assert_eq!(find(5).unwrap().state, AlertState::Promoted);
+    let cancelled = find(9).unwrap();
+    assert_eq!((cancelled.cancelled, cancelled.updates), (true, 0));
+    // The tenth message takes the ninth back; the second joined the first.
+    assert_eq!(lookup.followers(&cancelled, 10).unwrap(), [Cursor(10)]);
+    assert_eq!(lookup.followers(&find(1).unwrap(), 10).unwrap(), [Cursor(2)]);
+    assert_eq!(find(10), None);
+    assert_eq!(find(500), None);
+}
+
+#[test]
+fn decisions_are_found_by_what_they_are_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    index.add(&(1..=4).map(|cursor| record(cursor).into()).collect::<Vec<_>>()).unwrap();
+    let elsewhere = Decision { zone: ZoneId::new("kota"), ..decision(7, 2) };
+    let decided = [decision(5, 1).into(), promotion(6, 2).into(), elsewhere.into()];
+    index.add(&decided).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    let ask = |query: DecisionQuery| lookup.decisions(&query, |_| true).unwrap();
+    let any = DecisionQuery { limit: 10, ..DecisionQuery::default() };
+    assert_eq!(ask(any.clone()).decisions, [7, 6, 5].map(Cursor));
+    let first = ask(DecisionQuery { limit: 2, ..any.clone() });
+    assert_eq!((first.decisions.len(), first.next), (2, Some(Cursor(6))));
+    let second = ask(DecisionQuery { before: first.next, ..any.clone() });
+    assert_eq!((second.decisions, second.next), (vec![Cursor(5)], None));
+    let about = |device| ask(DecisionQuery { device: Some(device), ..any.clone() }).decisions;
+    assert_eq!(about(record(1).device), [Cursor(5)]);
+    let alert = Some(record(2).message_id.alert());
+    let query = DecisionQuery { alert, operator: Some("siti".into()), ..any.clone() };
+    assert_eq!(ask(query).decisions, [Cursor(7)]);
+    let query = DecisionQuery { operator: Some("siti".into()), ..any.clone() };
+    assert_eq!(ask(query).decisions, [7, 5].map(Cursor));
+    let here = lookup.decisions(&any, |zone| zone.as_str() != "kota").unwrap();
+    assert_eq!(here.decisions, [6, 5].map(Cursor));
+}
+
+#[test]
+fn device_shows_where_it_last_pressed_and_how_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lookup, _) = filled(&dir.path().join("search.db"));
+    let known = lookup.device(record(3).device).unwrap();
+    assert_eq!(known.standing, decision(101, 3).standing);
+    assert!(known.messages > 10 && known.zone.is_some() && known.last_seen.is_some());
+    assert_eq!(lookup.device(protocol::DeviceId([0xee; 16])).unwrap(), DeviceRow::default());
+}
