@@ -136,6 +136,11 @@ impl Site {
         fs::read_to_string(self.path("gateway.log")).unwrap()
     }
 
+    /// The gateway's process.
+    pub(crate) fn pid(&self) -> u64 {
+        self.serving.as_ref().unwrap().ready["pid"].as_u64().unwrap()
+    }
+
     /// A field of the ready file.
     pub(crate) fn ready(&self, field: &str) -> &str {
         self.serving.as_ref().unwrap().ready[field].as_str().unwrap()
