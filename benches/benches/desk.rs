@@ -64,7 +64,7 @@ impl Counter {
             labels,
             signed: signed.clone(),
         };
-        let desk = Desk::new(config, zones(), Cursor::default());
+        let desk = Desk::new(config, zones(), Arc::default(), Cursor::default());
         Self { desk, press, pressed: 0, appended: Cursor::default() }
     }
 

@@ -29,6 +29,13 @@ impl Hints {
         word.map_or_else(Hint::default, |word| Hint::from_bits(word.load(Ordering::Relaxed)))
     }
 
+    /// Forgets everything: every device stands in the best light until it is heard of again.
+    pub fn forget(&self) {
+        for words in self.segments.iter().filter_map(OnceLock::get) {
+            words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+    }
+
     /// Takes down what is known of a device.
     pub fn set(&self, device: DeviceIndex, hint: Hint) {
         let (segment, place) = split(device);
@@ -67,6 +74,8 @@ mod tests {
             assert_eq!(hints.get(DeviceIndex(index)), hint);
             assert_eq!(hints.get(DeviceIndex(index + 1)), Hint::default());
         }
+        hints.forget();
+        assert_eq!(hints.get(DeviceIndex(5_000_000)), Hint::default());
     }
 
     #[test]

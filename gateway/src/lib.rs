@@ -21,6 +21,7 @@ pub mod registry;
 pub mod reload;
 pub mod search;
 pub mod serve;
+mod spine;
 pub mod sqlite;
 pub mod telemetry;
 pub mod zones;

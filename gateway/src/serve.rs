@@ -10,30 +10,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use pipeline::policy::HORIZON_MAX;
-use pipeline::{Cursor, Desk, DeskConfig};
 use tokio::net::TcpListener;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::config::{Config, DeskLimits};
-use crate::desk::{self, Decisions, DeskHandle, DeskParts, RecallError, Sources};
-use crate::feed::{Feed, FeedParts, Head};
-use crate::hints::Hints;
+use crate::config::Config;
+use crate::desk::{InForce, RecallError};
+use crate::feed::{Feed, FeedParts};
 use crate::identity::{Identity, IdentityError};
-use crate::intake::{self, Drops, Shard, ShardError, ShardParts, Strangers, TransportError};
-use crate::journal::{Journal, JournalError, Reader, Writer};
+use crate::intake::{ShardError, TransportError};
+use crate::journal::JournalError;
 use crate::operator::{self, OperatorParts};
-use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
-use crate::registry::{self, Changes, Loaded, Registry, StoreError, Watcher};
+use crate::ready::{JOURNAL_FILE, Ready, ReadyError};
+use crate::registry::{self, Changes, Loaded, StoreError, Watcher};
 use crate::reload::{Reload, ReloadError};
-use crate::search::{self, Indexer, IndexerHandle, Lookup, SearchError};
+use crate::search::SearchError;
+use crate::spine::Spine;
 use crate::{clock, telemetry};
 
-/// How often histograms are told to forget.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How often histograms are told to forget, and gauges of what must be looked at are set.
+pub(crate) const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Threads for operators and subscribers; they wait far more than they work.
 const FANOUT_THREADS: usize = 2;
 
@@ -107,7 +105,10 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         .thread_name("fan-out")
         .enable_all()
         .build()?;
-    let spine = Spine::start(config, &identity, &enrolled.registry, &reload, &runtime)?;
+    let fleet = watch::Sender::new(Arc::new(enrolled.registry.fleet()));
+    let in_force =
+        InForce { zones: reload.desk_zones(), policy: reload.policy(), fleet: fleet.subscribe() };
+    let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
         head: Arc::clone(&spine.head),
         journal: config.data_dir.join(JOURNAL_FILE),
@@ -143,7 +144,11 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         tokio::spawn(async move { feed.run().await });
         let watched = Arc::clone(&reload);
         tokio::spawn(async move { watched.watch_policy().await });
-        tokio::spawn(watch_enrolment(enrolled.watcher, config.registry.poll_interval));
+        let Loaded { watcher, registry, .. } = enrolled;
+        let every = config.registry.poll_interval;
+        tokio::spawn(watch_enrolment(watcher, every, move || {
+            fleet.send_replace(Arc::new(registry.fleet()));
+        }));
         tokio::spawn(keep_metrics(prometheus));
         until_stopped(&reload, signals, spine.failure.clone(), spine.indexer.failure()).await?;
         tracing::info!("stopping: nothing more is taken, what was taken is finished");
@@ -181,167 +186,12 @@ fn load_registry(config: &Config) -> Result<Loaded, ServeError> {
     Ok(loaded)
 }
 
-/// The path of an alert, from the socket to the index.
-struct Spine {
-    shard: Shard,
-    desk: DeskHandle,
-    indexer: IndexerHandle,
-    head: Arc<Head>,
-    decisions: Decisions,
-    stopping: watch::Sender<bool>,
-    failure: watch::Receiver<Option<Arc<JournalError>>>,
-}
-
-impl Spine {
-    fn start(
-        config: &Config,
-        identity: &Identity,
-        registry: &Arc<Registry>,
-        reload: &Reload,
-        runtime: &Runtime,
-    ) -> Result<Self, ServeError> {
-        let (socket, server) = listen(config, identity)?;
-        let strangers = Arc::new(Strangers::new(&config.strangers, identity.address_key));
-        runtime.spawn(watch_strangers(Arc::clone(&strangers), Drops::of(&socket)));
-        let journal_path = config.data_dir.join(JOURNAL_FILE);
-        let search_path = config.data_dir.join(SEARCH_FILE);
-        let journal = Journal::open(&journal_path, &config.journal)?;
-        let journaled = journal.last();
-        let head = Head::new(&config.feed, journaled);
-        let pushed = Arc::clone(&head);
-        let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
-        let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
-        runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
-        let lookup = Lookup::open(&search_path)?;
-        let limits = DeskConfig {
-            remembered_max: config.desk.remembered_max,
-            in_hand_max: config.desk.unsynced_max,
-            ..DeskConfig::default()
-        };
-        let zones = reload.desk_zones();
-        let in_force = Arc::clone(&zones.borrow());
-        let mut desk = Desk::new(limits, in_force, journaled);
-        let hints = Arc::new(Hints::default());
-        let mut reader = Reader::open(&journal_path)?;
-        let mut sources = Sources {
-            lookup: &lookup,
-            reader: &mut reader,
-            registry: registry.as_ref(),
-            hints: hints.as_ref(),
-        };
-        let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)
-            .inspect_err(|error| discard_if_damaged(error, &search_path))?;
-        let failure = writer.failure();
-        // A batch that is not full takes the place of one that is, so the lane never holds more than it may.
-        let (lane, arrivals) = mpsc::channel(config.desk.lane_len.div_ceil(intake::BATCH_MAX));
-        let (answers, receipts) = mpsc::unbounded_channel();
-        let (decisions, asked) = desk::decisions(limits.decisions_max);
-        let desk = desk::spawn(DeskParts {
-            desk,
-            wanted,
-            lane: arrivals,
-            receipts: vec![answers],
-            writer,
-            indexed: indexer.indexed(),
-            lookup,
-            reader,
-            registry: Arc::clone(registry),
-            hints: Arc::clone(&hints),
-            asked,
-            in_hand_max: limits.in_hand_max,
-            decisions_max: limits.decisions_max,
-            zones,
-        })?;
-        let (stopping, stopping_shard) = watch::channel(false);
-        let shard = Shard::spawn(ShardParts {
-            realm: identity.realm,
-            config: config.alert.clone(),
-            socket,
-            server,
-            registry: Arc::clone(registry),
-            hints,
-            strangers: Arc::clone(&strangers),
-            strangers_config: config.strangers.clone(),
-            lanes: config.lanes.clone(),
-            lane,
-            receipts,
-            stopping: stopping_shard,
-            drain_timeout: config.drain_timeout,
-        })?;
-        Ok(Self { shard, desk, indexer, head, decisions, stopping, failure })
-    }
-
-    /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.
-    fn stop(self) -> Result<Cursor, ServeError> {
-        self.stopping.send_replace(true);
-        self.shard.join();
-        let writer = self.desk.join().ok_or_else(|| io::Error::other("the desk panicked"))?;
-        let last = writer.close().map_err(ServeError::JournalFailed)?;
-        if let Err(error) = self.indexer.close() {
-            tracing::warn!(%error, "the index stopped early; it is filled at the next start");
-        }
-        Ok(last)
-    }
-}
-
 /// Lets histograms forget their samples, whether or not anybody scrapes them.
 async fn keep_metrics(prometheus: PrometheusHandle) {
     let mut ticks = interval(METRICS_UPKEEP);
     loop {
         ticks.tick().await;
         prometheus.run_upkeep();
-    }
-}
-
-/// The socket that devices are heard on, and how it speaks.
-fn listen(
-    config: &Config,
-    identity: &Identity,
-) -> Result<(std::net::UdpSocket, quinn::ServerConfig), TransportError> {
-    let (chain, key) = (identity.certificate_chain.clone(), identity.private_key.clone_key());
-    let server = intake::server_config(&config.alert, &config.strangers, chain, key)?;
-    Ok((intake::bind(&config.alert)?, server))
-}
-
-/// Tells how full the table of addresses is, and what the system dropped before it could be read.
-async fn watch_strangers(strangers: Arc<Strangers>, mut drops: Drops) {
-    let mut ticks = interval(METRICS_UPKEEP);
-    loop {
-        ticks.tick().await;
-        strangers.measure();
-        drops = match tokio::task::spawn_blocking(move || drops.measured()).await {
-            Ok(drops) => drops,
-            Err(_) => return,
-        };
-    }
-}
-
-/// Waits until what the index lacks fits into the desk's memory: at once, unless the index is being built anew.
-async fn indexed_enough(
-    indexer: &IndexerHandle,
-    journaled: Cursor,
-    limits: &DeskLimits,
-) -> Result<(), ServeError> {
-    let lag_max = u64::try_from(limits.remembered_max / 2).unwrap_or(u64::MAX);
-    let enough = Cursor(journaled.0.saturating_sub(lag_max));
-    let mut indexed = indexer.indexed();
-    if *indexed.borrow() < enough {
-        tracing::warn!(records = enough.0, "nothing is received until the index is built");
-    }
-    if indexed.wait_for(|indexed| *indexed >= enough).await.is_err() {
-        let failed = indexer.failure().borrow().clone();
-        return failed.map_or(Ok(()), |error| Err(ServeError::IndexFailed(error)));
-    }
-    Ok(())
-}
-
-/// An index that cannot be read at a start is removed, so that the next start builds it again.
-fn discard_if_damaged(error: &RecallError, search: &Path) {
-    if let RecallError::Search(damage) = error
-        && damage.is_damage()
-        && let Err(error) = search::discard(search)
-    {
-        tracing::error!(%error, "remove the index by hand");
     }
 }
 
@@ -353,7 +203,7 @@ async fn bind_operator(config: &Config) -> Result<TcpListener, ServeError> {
 }
 
 /// Notices what the command line changed in the registry.
-async fn watch_enrolment(mut watcher: Watcher, every: Duration) {
+async fn watch_enrolment(mut watcher: Watcher, every: Duration, devices_changed: impl Fn()) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -366,7 +216,12 @@ async fn watch_enrolment(mut watcher: Watcher, every: Duration) {
         watcher = back;
         match changes {
             Ok(changes) if changes == Changes::default() => {}
-            Ok(changes) => tracing::info!(?changes, "registry changed"),
+            Ok(changes) => {
+                tracing::info!(?changes, "registry changed");
+                if changes.devices > 0 {
+                    devices_changed();
+                }
+            }
             Err(error) => tracing::warn!(%error, "the registry cannot be read; it stays as it was"),
         }
     }

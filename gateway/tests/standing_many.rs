@@ -1,7 +1,11 @@
 //! Many devices with a standing each: the gateway starts, knows them all, and how long that took and what it takes in
 //! memory is printed, not judged.
 //! `KENTONGAN_DEVICES=2000000 cargo test --release -p gateway --test standing_many -- --nocapture` measures two million.
-#![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its setup fails"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! and the index report; it yields records to append, receipts to send and questions to look up. It reads no clock,
 //! socket, file, thread or random source, so the gateway and the simulator drive the same code (promise 10).
 
+mod admission;
 mod desk;
 mod lane;
 pub mod policy;
@@ -13,9 +14,10 @@ mod strangers;
 mod time;
 mod zones;
 
+pub use admission::AdmissionSizes;
 pub use desk::{
-    About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, Fleet, Found,
-    Input, Output, Past, Reach, Recollected, Request, Ticket,
+    About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, DeskSizes,
+    Fleet, Found, Input, Output, Past, Reach, Recollected, Request, Ticket,
 };
 pub use lane::{Grade, Hint, Lane};
 pub use policy::Policy;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use pipeline::{Cursor, Desk, Entry, Input, Output, Time, Zones};
+use pipeline::policy::Policy;
+use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Time, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -63,8 +64,18 @@ pub struct DeskParts {
     pub in_hand_max: usize,
     /// Decisions that operators wait for, at most.
     pub decisions_max: usize,
-    /// The zones in force.
+    /// What the desk goes by.
+    pub in_force: InForce,
+}
+
+/// What the desk goes by and what can change while it works.
+pub struct InForce {
+    /// The zones.
     pub zones: watch::Receiver<Arc<Zones>>,
+    /// The policy.
+    pub policy: watch::Receiver<Arc<Policy>>,
+    /// How many devices are enrolled.
+    pub fleet: watch::Receiver<Arc<Fleet>>,
 }
 
 /// The running desk.
@@ -106,7 +117,7 @@ pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
         synced: driver.writer.synced(),
         indexed: parts.indexed,
         answers,
-        zones: parts.zones,
+        in_force: parts.in_force,
         asked: parts.asked,
     };
     let thread = thread::Builder::new()
@@ -129,7 +140,7 @@ struct Events {
     synced: watch::Receiver<Cursor>,
     indexed: watch::Receiver<Cursor>,
     answers: mpsc::Receiver<Input>,
-    zones: watch::Receiver<Arc<Zones>>,
+    in_force: InForce,
     asked: Asked,
 }
 
@@ -170,9 +181,19 @@ impl Driver {
                     let indexed = *events.indexed.borrow_and_update();
                     self.handle(Input::Indexed(indexed));
                 }
-                Ok(()) = events.zones.changed() => {
-                    let zones = Arc::clone(&events.zones.borrow_and_update());
+                Ok(()) = events.in_force.zones.changed() => {
+                    let zones = Arc::clone(&events.in_force.zones.borrow_and_update());
                     self.handle(Input::Rezoned(zones));
+                }
+                Ok(()) = events.in_force.policy.changed() => {
+                    let policy = Arc::clone(&events.in_force.policy.borrow_and_update());
+                    // They were made by the old policy.
+                    self.hints.forget();
+                    self.handle(Input::Ruled(policy));
+                }
+                Ok(()) = events.in_force.fleet.changed() => {
+                    let fleet = Arc::clone(&events.in_force.fleet.borrow_and_update());
+                    self.handle(Input::Fleet(fleet));
                 }
                 Some((request, answer)) = events.asked.recv() => {
                     let ticket = self.deciding.wait(answer);

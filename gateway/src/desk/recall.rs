@@ -1,5 +1,7 @@
 //! Tells the desk of the past before it serves: what the index knows of each device, and the newest lines of the journal.
 
+use std::sync::Arc;
+
 use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span};
 use protocol::DeviceId;
 
@@ -56,6 +58,7 @@ pub fn recall(
             }
         }
     };
+    tell(Input::Fleet(Arc::new(registry.fleet())));
     let indexed = lookup.indexed()?;
     tell(Input::Indexed(indexed));
     lookup.counters(|device, counters| {

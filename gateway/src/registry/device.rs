@@ -4,11 +4,12 @@
 //! owner or a batch a device has the number. A look-up copies the device out: no guard outlives the call, so none can be
 //! held across an await.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use pipeline::{BatchIndex, DeviceIndex, Enrolment, OwnerIndex, Time};
+use pipeline::{Batch, BatchIndex, DeviceIndex, Enrolment, Fleet, OwnerIndex, Time};
 use protocol::{Algorithm, DeviceId, Position};
 
 use super::DeviceKey;
@@ -29,15 +30,6 @@ pub struct Device {
     pub site: Option<Position>,
     /// Whose it is, what it came with, and since when.
     pub enrolment: Enrolment,
-}
-
-/// Devices that came in together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many devices of it are enrolled and not revoked.
-    pub devices: u32,
 }
 
 impl Device {
@@ -145,6 +137,16 @@ impl Registry {
     /// Enrols `device`, or replaces what is known of it.
     pub fn put(&self, id: DeviceId, device: &Device) {
         self.devices.insert(id, Entry::new(device));
+    }
+
+    /// How many devices are enrolled, by batch. Which model a device is, the registry does not know.
+    #[must_use]
+    pub fn fleet(&self) -> Fleet {
+        Fleet {
+            devices: u32::try_from(self.len()).unwrap_or(u32::MAX),
+            batches: self.batches().as_ref().clone(),
+            models: BTreeMap::new(),
+        }
     }
 
     /// Every batch, by its [`BatchIndex`], with how many devices of it count.

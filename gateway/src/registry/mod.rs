@@ -13,7 +13,7 @@ mod subscriber;
 mod token;
 mod watcher;
 
-pub use device::{Batch, Device, Registry};
+pub use device::{Device, Registry};
 pub use import::{
     ImportError, ImportOptions, ImportReport, PROBLEMS_MAX, RowError, RowProblem, TEXT_LEN_MAX,
     check_text, parse_algorithm, parse_key, parse_place,

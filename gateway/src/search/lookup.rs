@@ -158,7 +158,9 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let cursor =
         u64::try_from(cursor).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))?;
     let zone = row.get_ref(2)?.as_str()?;
-    Ok(Found { cursor: Cursor(cursor), device: DeviceId(row.get(1)?), zone: ZoneId::new(zone) })
+    // The index does not keep which raises are held.
+    let (device, zone) = (DeviceId(row.get(1)?), ZoneId::new(zone));
+    Ok(Found { cursor: Cursor(cursor), device, zone, held: false })
 }
 
 /// Text that no version of this program writes: the index is damaged.

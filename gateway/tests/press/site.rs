@@ -175,7 +175,8 @@ impl Site {
         let key = sender.signer.key();
         let (id, public) = (sender.id.to_string(), key.public_hex());
         let alg = key.algorithm().name();
-        self.run(&["device", "add", "--device-id", &id, "--alg", alg, "--public-key", &public]);
+        let add = ["device", "add", "--vouched", "--device-id", &id, "--alg", alg];
+        self.run(&[&add[..], &["--public-key", &public]].concat());
     }
 
     /// A client that never gives up before the test does.

@@ -11,8 +11,8 @@ use protocol::{
 use super::fleet::Fleet;
 use super::request::{DecisionAnswer, DecisionRefusal, Request};
 use crate::{
-    Carrier, Cursor, DeviceIndex, Enrolment, Entry, Hint, Model, Record, Standing, Time, ZoneId,
-    Zones,
+    Carrier, Cursor, DeviceIndex, Enrolment, Entry, Hint, Model, Policy, Record, Standing, Time,
+    ZoneId, Zones,
 };
 
 /// Who waits for a receipt or an answer. Given by the caller, unique among those that wait.
@@ -79,6 +79,8 @@ pub struct Found {
     pub device: DeviceId,
     /// The zone that it was routed to.
     pub zone: ZoneId,
+    /// Whether it is a raise that is held, and was not promoted as far as the index knows.
+    pub held: bool,
 }
 
 /// A line of the journal as it is told to the desk at a start.
@@ -152,7 +154,9 @@ pub enum Input {
     Recalled(Past),
     /// The zones were changed.
     Rezoned(Arc<Zones>),
-    /// At a start, and whenever it has changed: how many devices are enrolled, by batch.
+    /// The policy was changed. The caller forgets every hint that it was given: they were made by the old one.
+    Ruled(Arc<Policy>),
+    /// At a start, and whenever it has changed: how many devices are enrolled, by batch and model.
     Fleet(Arc<Fleet>),
 }
 

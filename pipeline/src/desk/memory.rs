@@ -1,13 +1,14 @@
 //! The newest message ids, so that a copy is known without asking the index.
 //!
-//! Ids are kept in order of their cursors, without gaps, from `first` to the newest. Only ids that the index holds are
-//! ever forgotten, so whatever is not found here is found there: between them nothing is unknown.
+//! Lines of the journal are kept in order of their cursors, without gaps, from `first` to the newest: of a message its
+//! id, of a promotion the alert that it promotes. Only lines that the index holds are ever forgotten, so whatever is not
+//! found here is found there: between them nothing is unknown.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasherDefault;
 
-use protocol::MessageId;
+use protocol::{AlertId, MessageId};
 
 use crate::{Cursor, DeviceIndex, ZoneId};
 
@@ -17,6 +18,18 @@ pub(super) struct Remembered {
     pub(super) cursor: Cursor,
     pub(super) device: Option<DeviceIndex>,
     pub(super) zone: ZoneId,
+    /// Whether it is a raise that is held: nobody was paged for it.
+    pub(super) held: bool,
+}
+
+/// What is kept of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Message(MessageId),
+    /// The alert is paged after all.
+    Promotion(AlertId),
+    /// Any other decision.
+    Decision,
 }
 
 #[derive(Debug)]
@@ -24,8 +37,10 @@ pub(super) struct Memory {
     /// Hashed without a random key: the same inputs take the same time in every run, and only enrolled devices, whose
     /// ids are SHA-256, get here.
     by_id: HashMap<MessageId, Remembered, BuildHasherDefault<DefaultHasher>>,
+    /// Alerts whose promotion is among the lines.
+    promoted: HashSet<AlertId, BuildHasherDefault<DefaultHasher>>,
     /// In order of cursors; the front is at `first`.
-    ids: VecDeque<MessageId>,
+    lines: VecDeque<Line>,
     first: Cursor,
     indexed: Cursor,
 }
@@ -35,7 +50,8 @@ impl Memory {
     pub(super) fn new(next: Cursor) -> Self {
         Self {
             by_id: HashMap::default(),
-            ids: VecDeque::new(),
+            promoted: HashSet::default(),
+            lines: VecDeque::new(),
             first: next,
             indexed: Cursor::default(),
         }
@@ -50,27 +66,48 @@ impl Memory {
         self.first == Cursor::default().next()
     }
 
+    /// Whether every line behind `cursor` is remembered.
+    pub(super) fn reaches(&self, cursor: Cursor) -> bool {
+        self.first <= cursor.next()
+    }
+
     /// Remembered records that the index does not hold yet.
     pub(super) fn unindexed(&self) -> usize {
         let ahead = self.next().0.saturating_sub(1).saturating_sub(self.indexed.0);
-        usize::try_from(ahead).unwrap_or(usize::MAX).min(self.ids.len())
+        usize::try_from(ahead).unwrap_or(usize::MAX).min(self.lines.len())
     }
 
+    /// Whether the alert was promoted, as far as the lines tell.
+    pub(super) fn is_promoted(&self, alert: AlertId) -> bool {
+        self.promoted.contains(&alert)
+    }
+
+    /// A message was journaled.
     pub(super) fn insert(&mut self, id: MessageId, remembered: Remembered, len_max: usize) {
-        debug_assert_eq!(remembered.cursor, self.next(), "records are remembered without gaps");
+        debug_assert_eq!(remembered.cursor, self.next(), "lines are remembered without gaps");
         self.by_id.insert(id, remembered);
-        self.ids.push_back(id);
+        self.lines.push_back(Line::Message(id));
         self.forget(len_max);
     }
 
-    /// Takes a record of the journal's tail at a start; the first one sets where memory begins.
-    pub(super) fn recall(&mut self, id: MessageId, remembered: Remembered) {
-        if self.ids.is_empty() {
-            self.first = remembered.cursor;
+    /// A decision was journaled at `cursor`.
+    pub(super) fn decide(&mut self, cursor: Cursor, promotes: Option<AlertId>, len_max: usize) {
+        debug_assert_eq!(cursor, self.next(), "lines are remembered without gaps");
+        if let Some(alert) = promotes {
+            self.promoted.insert(alert);
+            if let Some(raise) = self.by_id.get_mut(&MessageId(alert.0)) {
+                raise.held = false;
+            }
         }
-        debug_assert_eq!(remembered.cursor, self.next(), "records are recalled without gaps");
-        self.by_id.insert(id, remembered);
-        self.ids.push_back(id);
+        self.lines.push_back(promotes.map_or(Line::Decision, Line::Promotion));
+        self.forget(len_max);
+    }
+
+    /// Where the journal's tail begins that is told at a start.
+    pub(super) fn begin(&mut self, cursor: Cursor) {
+        if self.lines.is_empty() {
+            self.first = cursor;
+        }
     }
 
     /// The index holds everything up to `cursor`.
@@ -81,16 +118,18 @@ impl Memory {
 
     /// Forgets the oldest indexed ids beyond `len_max`.
     fn forget(&mut self, len_max: usize) {
-        while self.ids.len() > len_max && self.first <= self.indexed {
-            if let Some(id) = self.ids.pop_front() {
-                self.by_id.remove(&id);
+        while self.lines.len() > len_max && self.first <= self.indexed {
+            match self.lines.pop_front() {
+                Some(Line::Message(id)) => drop(self.by_id.remove(&id)),
+                Some(Line::Promotion(alert)) => drop(self.promoted.remove(&alert)),
+                Some(Line::Decision) | None => {}
             }
             self.first = self.first.next();
         }
     }
 
     fn next(&self) -> Cursor {
-        Cursor(self.first.0 + self.ids.len() as u64)
+        Cursor(self.first.0 + self.lines.len() as u64)
     }
 }
 
@@ -103,7 +142,7 @@ mod tests {
     }
 
     fn remembered(cursor: u64) -> Remembered {
-        Remembered { cursor: Cursor(cursor), device: None, zone: ZoneId::new("z") }
+        Remembered { cursor: Cursor(cursor), device: None, zone: ZoneId::new("z"), held: false }
     }
 
     #[test]
@@ -129,8 +168,23 @@ mod tests {
         assert!(Memory::new(Cursor(1)).is_whole());
         assert!(!Memory::new(Cursor(8)).is_whole());
         let mut recalled = Memory::new(Cursor(3));
-        recalled.recall(id(1), remembered(1));
-        recalled.recall(id(2), remembered(2));
+        recalled.begin(Cursor(1));
+        recalled.insert(id(1), remembered(1), 10);
+        recalled.begin(Cursor(2));
+        recalled.insert(id(2), remembered(2), 10);
         assert!(recalled.is_whole());
+    }
+
+    #[test]
+    fn remembers_a_promotion_until_the_index_knows_it() {
+        let mut memory = Memory::new(Cursor(1));
+        memory.insert(id(1), Remembered { held: true, ..remembered(1) }, 1);
+        memory.decide(Cursor(2), Some(AlertId([1; 16])), 1);
+        assert!(!memory.get(&id(1)).unwrap().held, "it was paged");
+        memory.decide(Cursor(3), None, 1);
+        assert!(memory.is_promoted(AlertId([1; 16])));
+        memory.indexed(Cursor(3), 1);
+        assert!(!memory.is_promoted(AlertId([1; 16])));
+        assert_eq!(memory.unindexed(), 0);
     }
 }

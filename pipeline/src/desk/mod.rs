@@ -1,35 +1,42 @@
 //! The desk: the one writer that decides about every verified message, in one order.
 //!
-//! It is given arrivals, how far the journal is synced and the index filled, and the answers to its own questions. It
-//! yields, in order, records to append, receipts to send and ids to look up. It never says `received`, `duplicate` or
-//! `held` before the first copy is synced (promise 1), never makes two records of one message (promise 2), and never
-//! refuses a raise (promise 3): while it has too much in hand, [`Desk::wants_more`] is false and the caller stops
-//! reading.
+//! It is given arrivals, operators' demands, how far the journal is synced and the index filled, and the answers to its
+//! own questions. It yields, in order, lines to append, receipts and answers to send, and questions. It never says
+//! `received`, `duplicate` or `held` before the first copy is synced (promise 1), never makes two records of one message
+//! (promise 2), and never refuses a raise (promise 3): while it has too much in hand, [`Desk::wants_more`] is false and
+//! the caller stops reading.
 //!
-//! Whether a message is a copy is answered by its id: from [`Memory`], or without any question if the
-//! device's counters advance, or else from the index, while the arrival waits in [`Parked`].
+//! Whether a message is a copy is answered by its id, here: from [`Memory`], or without any question if the device's
+//! counters advance, or else from the index, while the arrival waits in [`Parked`]. What becomes of a message that is no
+//! copy is in `admit`, what operators decide in `decide`, what the policy
+//! decides in `rule`, what a start tells in `recall`.
 
+mod admit;
+mod decide;
 mod fleet;
 mod io;
 mod memory;
 mod parked;
+mod recall;
 mod receipts;
 mod request;
+mod rule;
 mod sent;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use protocol::{AlertId, Kind, Label, Labels, MessageId, Position, Reason, Receipt, Status};
+use protocol::{AlertId, Kind, MessageId, Reason, Receipt, Status};
 
 pub use self::fleet::{Batch, Fleet};
 pub use self::io::{Arrival, DeskConfig, Found, Input, Output, Past, Recollected, Ticket};
-use self::memory::{Memory, Remembered};
+use self::memory::Memory;
 use self::parked::{Parked, Question};
 use self::receipts::{Receipts, Waiting};
 pub use self::request::{About, DecisionAnswer, DecisionRefusal, Demand, Reach, Request};
 use self::sent::{Order, Sent};
-use crate::{Cursor, DeviceIndex, Disposition, Entry, Record, Time, ZoneId, Zones};
+use crate::admission::{Admission, AdmissionSizes};
+use crate::{Cursor, Policy, Time, ZoneId, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -40,8 +47,25 @@ pub struct Desk {
     memory: Memory,
     parked: Parked,
     receipts: Receipts,
+    admission: Admission,
+    /// Verdicts that wait for their raise to be read.
+    verdicts: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
+    verdicts_len: usize,
+    /// The past was told, and what it left undone was not looked for yet.
+    resuming: bool,
     journaled: Cursor,
     outputs: VecDeque<Output>,
+}
+
+/// How full the desk's tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeskSizes {
+    /// Messages and demands without an answer.
+    pub in_hand: usize,
+    /// Lines of the journal that the index does not hold yet.
+    pub unindexed: usize,
+    /// What is known of devices and presses.
+    pub admission: AdmissionSizes,
 }
 
 /// The alert that an update or cancel names, as far as it is known.
@@ -54,17 +78,34 @@ enum Named {
     Unknown,
 }
 
+/// A first copy.
+#[derive(Clone, Copy)]
+struct First {
+    cursor: Cursor,
+    /// It is a raise that nobody was paged for.
+    held: bool,
+}
+
 impl Desk {
-    /// A desk over a journal whose last record is `journaled` (0 when it is empty) and synced.
+    /// A desk over a journal whose last line is `journaled` (0 when it is empty) and synced.
     #[must_use]
-    pub fn new(config: DeskConfig, zones: Arc<Zones>, journaled: Cursor) -> Self {
+    pub fn new(
+        config: DeskConfig,
+        zones: Arc<Zones>,
+        policy: Arc<Policy>,
+        journaled: Cursor,
+    ) -> Self {
         Self {
+            admission: Admission::new(policy, &config),
             config,
             zones,
             sent: Sent::default(),
             memory: Memory::new(journaled.next()),
             parked: Parked::default(),
             receipts: Receipts::new(journaled),
+            verdicts: BTreeMap::new(),
+            verdicts_len: 0,
+            resuming: false,
             journaled,
             outputs: VecDeque::new(),
         }
@@ -73,18 +114,31 @@ impl Desk {
     /// Takes one input. What follows from it is read with [`poll_output`](Self::poll_output).
     pub fn handle(&mut self, input: Input, now: Time) {
         match input {
-            Input::Arrived(arrival) => self.arrived(arrival, now),
-            Input::LookedUp { id, found } => self.looked_up(id, found.as_ref(), now),
+            Input::Arrived(arrival) => {
+                self.catch_up(now);
+                self.arrived(arrival, now);
+            }
+            Input::LookedUp { id, found } => {
+                self.catch_up(now);
+                self.looked_up(id, found.as_ref(), now);
+            }
+            Input::Decide { ticket, request } => {
+                self.catch_up(now);
+                self.demanded(ticket, request, now);
+            }
+            Input::Recollected { alert, found } => {
+                self.catch_up(now);
+                self.recollected(alert, found.as_ref(), now);
+            }
+            Input::Tick => self.catch_up(now),
             Input::Synced(cursor) => self.synced(cursor, now),
             Input::Indexed(cursor) => self.memory.indexed(cursor, self.config.remembered_max),
             Input::Counted(device, counters) => self.sent.count(device, counters),
+            Input::Stands { index, device, standing } => self.stands(index, device, &standing, now),
             Input::Recalled(past) => self.recalled(past),
             Input::Rezoned(zones) => self.zones = zones,
-            Input::Decide { ticket, request } => {
-                let refusal = request.check().err().unwrap_or(DecisionRefusal::Busy);
-                self.outputs.push_back(Output::Decided(ticket, Err(refusal)));
-            }
-            Input::Recollected { .. } | Input::Tick | Input::Stands { .. } | Input::Fleet(_) => {}
+            Input::Ruled(policy) => self.admission.rule(policy),
+            Input::Fleet(fleet) => self.admission.count_fleet(fleet),
         }
     }
 
@@ -93,10 +147,15 @@ impl Desk {
         self.outputs.pop_front()
     }
 
-    /// When [`handle`](Self::handle) should next be called though nothing happened. Nothing here waits for a time yet.
+    /// When [`handle`](Self::handle) should next be called though nothing happened: at once after the past was told, and
+    /// when the next block ends.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        None
+        if self.resuming {
+            Some(Time(0))
+        } else {
+            self.admission.next_end().map(|(until, ..)| until)
+        }
     }
 
     /// Whether the caller may bring another arrival; otherwise it first brings syncs, answers or index progress.
@@ -106,10 +165,20 @@ impl Desk {
             && self.memory.unindexed() < self.config.remembered_max
     }
 
-    /// Arrivals that have no receipt yet.
+    /// Arrivals that have no receipt yet, demands that have no answer yet, and decisions that are not synced yet.
     #[must_use]
     pub fn in_hand(&self) -> usize {
-        self.receipts.len() + self.parked.len()
+        self.receipts.len() + self.parked.len() + self.verdicts_len
+    }
+
+    /// How full the tables are.
+    #[must_use]
+    pub fn sizes(&self) -> DeskSizes {
+        DeskSizes {
+            in_hand: self.in_hand(),
+            unindexed: self.memory.unindexed(),
+            admission: self.admission.sizes(),
+        }
     }
 
     fn arrived(&mut self, arrival: Arrival, now: Time) {
@@ -128,13 +197,17 @@ impl Desk {
     fn looked_up(&mut self, id: MessageId, found: Option<&Found>, now: Time) {
         for (question, arrival) in self.parked.take(&id) {
             let first = self.remembered(&arrival).or(match question {
-                Question::Copy => found.map(|found| found.cursor),
-                Question::Owner => None,
+                Question::Copy => found.map(|found| self.indexed_first(id, found)),
+                Question::Owner(_) => None,
             });
             match (first, question) {
                 (Some(first), _) => self.duplicate(&arrival, first, now),
                 (None, Question::Copy) => self.first_copy(arrival, now),
-                (None, Question::Owner) => {
+                // A copy may have been journaled meanwhile, and forgotten again.
+                (None, Question::Owner(known)) if !self.memory.reaches(known) => {
+                    self.ask(arrival.message_id, Question::Copy, arrival);
+                }
+                (None, Question::Owner(_)) => {
                     let named = self.named_in_memory(&arrival, AlertId(id.0));
                     let named = named.unwrap_or_else(|| Named::found(&arrival, found));
                     self.admit(&arrival, &named, now);
@@ -144,8 +217,14 @@ impl Desk {
     }
 
     /// Where the first copy of this message is, if that is in memory.
-    fn remembered(&self, arrival: &Arrival) -> Option<Cursor> {
-        self.memory.get(&arrival.message_id).map(|first| first.cursor)
+    fn remembered(&self, arrival: &Arrival) -> Option<First> {
+        let first = self.memory.get(&arrival.message_id)?;
+        Some(First { cursor: first.cursor, held: first.held })
+    }
+
+    /// The first copy that the index knows. What happened to it since may be in memory.
+    fn indexed_first(&self, id: MessageId, found: &Found) -> First {
+        First { cursor: found.cursor, held: found.held && !self.memory.is_promoted(id.alert()) }
     }
 
     /// No copy of this message is journaled. What it names must be known before it can be routed.
@@ -157,7 +236,8 @@ impl Desk {
                 } else if self.memory.is_whole() {
                     self.admit(&arrival, &Named::Unknown, now);
                 } else {
-                    self.ask(MessageId(alert.0), Question::Owner, arrival);
+                    let question = Question::Owner(self.journaled);
+                    self.ask(MessageId(alert.0), question, arrival);
                 }
             }
             _ => self.admit(&arrival, &Named::Unknown, now),
@@ -169,88 +249,26 @@ impl Desk {
         Some(Named::of(raise.device == Some(arrival.device_index), &raise.zone))
     }
 
-    /// Refuses what is old or foreign; journals everything else.
-    fn admit(&mut self, arrival: &Arrival, named: &Named, now: Time) {
-        let order = self.sent.order(arrival.device_index, arrival.counters);
-        let dismissable = matches!(arrival.kind, Kind::Update | Kind::Heartbeat);
-        if matches!(named, Named::Foreign) {
-            self.refuse(arrival, Reason::ForeignAlert, now);
-        } else if dismissable && order == Order::Past {
-            self.refuse(arrival, Reason::Stale, now);
-        } else {
-            self.append(arrival, named, order);
-        }
-    }
-
-    fn append(&mut self, arrival: &Arrival, named: &Named, order: Order) {
-        let cursor = self.journaled.next();
-        let (zone, labels) = self.route(arrival, named);
-        let behind = matches!(order, Order::Past | Order::Gap) && arrival.kind == Kind::Raise;
-        let labels = if behind { labels.with(Label::CountersBehind) } else { labels };
-        if arrival.kind == Kind::Raise {
-            self.sent.restart(arrival.device_index, arrival.counters);
-        } else {
-            self.sent.advance(arrival.device_index, arrival.counters);
-        }
-        let remembered =
-            Remembered { cursor, device: Some(arrival.device_index), zone: zone.clone() };
-        self.memory.insert(arrival.message_id, remembered, self.config.remembered_max);
-        self.journaled = cursor;
-        self.receipts.wait(cursor, Waiting::new(arrival, Status::Received));
-        self.outputs.push_back(Output::Append(Entry::Message(Record {
-            cursor,
-            received_at: arrival.received_at,
-            device: arrival.device,
-            message_id: arrival.message_id,
-            alert: arrival.alert_id(),
-            kind: arrival.kind,
-            counters: arrival.counters,
-            category: arrival.category.unwrap_or_default(),
-            zone,
-            labels,
-            carrier: arrival.carrier,
-            disposition: Disposition::of(arrival.kind),
-            joins: None,
-            site: arrival.site.filter(|_| arrival.position.is_none()),
-            signed: arrival.signed.clone(),
-        })));
-    }
-
-    /// The zone that an arrival is for, and what to remark about it.
-    ///
-    /// Updates and cancels go where their raise went, so that whoever saw the press sees what becomes of it.
-    fn route(&self, arrival: &Arrival, named: &Named) -> (ZoneId, Labels) {
-        let mut labels = arrival.labels;
-        let place = arrival.position.or(arrival.site);
-        match (arrival.position, arrival.site) {
-            (Some(_), _) => {}
-            (None, Some(_)) => labels.insert(Label::EnrolledSite),
-            (None, None) => labels.insert(Label::NoPosition),
-        }
-        let follows = matches!(arrival.kind, Kind::Update | Kind::Cancel);
-        match named {
-            Named::Own(zone) => return (zone.clone(), labels),
-            _ if follows => labels.insert(Label::AlertUnknown),
-            _ => {}
-        }
-        let found = place.as_ref().and_then(|place: &Position| self.zones.locate(place));
-        if place.is_some() && found.is_none() {
-            labels.insert(Label::OutsideZones);
-        }
-        (self.zones.id(found.unwrap_or(self.zones.root())), labels)
-    }
-
-    fn duplicate(&mut self, arrival: &Arrival, first: Cursor, now: Time) {
-        let waiting = Waiting::new(arrival, Status::Duplicate);
-        if let Some(waiting) = self.receipts.wait_for_copy(first, waiting) {
+    fn duplicate(&mut self, arrival: &Arrival, first: First, now: Time) {
+        // The sender of a held press may have lost the receipt that said whom to call.
+        let call = first.held.then_some(self.admission.policy().held.emergency_number);
+        let waiting = Waiting::new(arrival, Status::Duplicate, call);
+        if let Some(waiting) = self.receipts.wait_for_copy(first.cursor, waiting) {
             self.outputs.push_back(waiting.reply(now));
         }
     }
 
-    fn refuse(&mut self, arrival: &Arrival, reason: Reason, now: Time) {
+    fn refuse(
+        &mut self,
+        arrival: &Arrival,
+        reason: Reason,
+        retry_after_ms: Option<u64>,
+        now: Time,
+    ) {
         let receipt = Receipt {
             alert: arrival.alert_id(),
             counters: Some(arrival.counters),
+            retry_after_ms,
             ..Receipt::refused(reason, now.to_millis())
         };
         self.outputs.push_back(Output::Reply(arrival.ticket, receipt));
@@ -265,20 +283,7 @@ impl Desk {
     fn synced(&mut self, cursor: Cursor, now: Time) {
         debug_assert!(cursor <= self.journaled, "nothing is synced that was not appended");
         let outputs = &mut self.outputs;
-        self.receipts.synced(cursor, |waiting| outputs.push_back(waiting.reply(now)));
-    }
-
-    fn recalled(&mut self, past: Past) {
-        let Entry::Message(record) = past.entry else { return };
-        if let Some(device) = past.device_index {
-            match record.kind {
-                Kind::Raise => self.sent.restart(device, record.counters),
-                _ => self.sent.advance(device, record.counters),
-            }
-        }
-        let remembered =
-            Remembered { cursor: record.cursor, device: past.device_index, zone: record.zone };
-        self.memory.recall(record.message_id, remembered);
+        self.receipts.synced(cursor, now, |output| outputs.push_back(output));
     }
 }
 
@@ -302,18 +307,6 @@ impl Arrival {
             Kind::Heartbeat => None,
         }
     }
-}
-
-impl Disposition {
-    /// What becomes of a message while no rule says otherwise.
-    fn of(kind: Kind) -> Self {
-        if kind == Kind::Raise { Self::Paged } else { Self::Follows }
-    }
-}
-
-/// A device's place in tables that grow with the registry.
-fn slot(device: DeviceIndex) -> usize {
-    usize::try_from(device.0).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use protocol::MessageId;
 
 use super::Arrival;
+use crate::Cursor;
 
 /// What an arrival waits to know about an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// Whether a copy of the arrival itself is journaled.
     Copy,
-    /// Whose alert it is that the arrival names.
-    Owner,
+    /// Whose alert it is that the arrival names. It was no copy of anything up to this line of the journal.
+    Owner(Cursor),
 }
 
 #[derive(Debug, Default)]

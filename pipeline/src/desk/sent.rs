@@ -8,7 +8,6 @@
 
 use protocol::Counters;
 
-use super::slot;
 use crate::DeviceIndex;
 
 /// Sequences behind the newest that are still told apart, as bits of a word.
@@ -45,7 +44,7 @@ impl Sent {
     /// Where `counters` stand among what the device has sent.
     pub(super) fn order(&self, device: DeviceIndex, counters: Counters) -> Order {
         let packed = pack(counters);
-        let Some(known) = self.devices.get(slot(device)) else { return Order::Ahead };
+        let Some(known) = self.devices.get(device.slot()) else { return Order::Ahead };
         if packed >= known.above_highest && known.above_highest < u64::MAX {
             Order::Ahead
         } else if known.seen == 0 || packed > known.newest || known.is_gap(packed) {
@@ -90,7 +89,7 @@ impl Sent {
     }
 
     fn device(&mut self, device: DeviceIndex) -> &mut Device {
-        let slot = slot(device);
+        let slot = device.slot();
         if slot >= self.devices.len() {
             self.devices.resize(slot + 1, Device::default());
         }

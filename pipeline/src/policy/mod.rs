@@ -86,13 +86,16 @@ impl Policy {
     #[must_use]
     pub fn horizon(&self) -> Span {
         let rates = [self.rates.raise, self.rates.update, self.rates.heartbeat, self.rates.backlog];
-        let windows = [
-            self.press.window,
-            self.corroboration.window,
-            self.surge.window,
-            self.rules.window_max(),
-        ];
+        // Whoever confirmed the oldest press that waits to be confirmed pressed before it.
+        let confirmed = Span(self.pending_window().0 + self.corroboration.window.0);
+        let windows = [self.press.window, confirmed, self.rules.window_max()];
         rates.iter().map(|quota| quota.per).chain(windows).max().unwrap_or_default()
+    }
+
+    /// How long a press that was not paged waits for others to confirm it.
+    #[must_use]
+    pub fn pending_window(&self) -> Span {
+        self.corroboration.window.max(self.surge_window())
     }
 
     /// Every key whose value differs, with the value here and in `new`.

@@ -65,7 +65,7 @@ impl Rules {
     }
 
     /// The longest window of any rule.
-    pub(super) fn window_max(&self) -> Span {
+    pub(crate) fn window_max(&self) -> Span {
         let cancelled = self.cancelled.iter().map(|rule| rule.window);
         let phantom = self.phantom.iter().map(|rule| rule.window);
         cancelled.chain(phantom).max().unwrap_or_default()

@@ -68,7 +68,7 @@ crate::sections! {
         /// How far away they may press, in metres.
         radius_m: u32 as Count<u32>, 1_000, Between(10, 50_000);
         /// How much earlier or later.
-        window: Span as Lasting, 10 * MINUTE, Between(SECOND, HORIZON_MAX);
+        window: Span as Lasting, 10 * MINUTE, Between(SECOND, 12 * HOUR);
         /// How many owners it takes.
         devices: u8 as Count<u8>, 2, Between(2, 16);
         /// Of how many enrolment batches.
@@ -82,7 +82,7 @@ crate::sections! {
         /// First presses of one batch or model.
         presses: u32 as Count<u32>, 100, Between(10, 1_000_000);
         /// Within this time.
-        window: Span as Lasting, 10 * MINUTE, Between(SECOND, HORIZON_MAX);
+        window: Span as Lasting, 10 * MINUTE, Between(SECOND, 12 * HOUR);
         /// Only where it is at most this share of the fleet, in percent.
         fleet_share_max: u8 as Count<u8>, 20, Between(1, 49);
         /// Only while the presses of all others are at most this share of its own, in percent.

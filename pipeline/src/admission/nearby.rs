@@ -1,0 +1,350 @@
+//! Who presses near whom: whether other people's devices confirm a press that was not paged.
+//!
+//! Two tables by place. Witnesses are raises of devices in good standing. Pending presses were held, or are told by a
+//! notice alone; each counts the owners and batches that confirm it, once and for all when either of the two arrives.
+//! Both are bounded: of witnesses the oldest are forgotten, in all and within one cell, so a full table confirms less;
+//! of pending presses the oldest stays as it is.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use protocol::AlertId;
+
+use super::place::{Cell, Spot};
+use crate::policy::Corroboration;
+use crate::{
+    BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Model, Record, Span,
+    Time,
+};
+
+/// Witnesses in one cell: far more than it takes to confirm anything, and few enough to be looked through.
+const CELL_MAX: usize = 64;
+/// Owners and batches that a press counts: as many as a policy may ask for.
+const COUNTED_MAX: usize = 16;
+
+/// Hashed without a random key: cells are places, which a device can choose only by pressing there.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Nearby {
+    witnesses: Map<Cell, VecDeque<Witness>>,
+    /// When and where each witness came, oldest first.
+    order: VecDeque<(Time, Cell, DeviceIndex)>,
+    pending: BTreeMap<Cursor, Pending>,
+    cells: Map<Cell, Vec<Cursor>>,
+    by_device: Map<DeviceIndex, Cursor>,
+    noticed: usize,
+}
+
+/// Who raised, where and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raiser {
+    pub(crate) alert: AlertId,
+    pub(crate) device: DeviceIndex,
+    pub(crate) enrolment: Enrolment,
+    pub(crate) model: Option<Model>,
+    pub(crate) at: Time,
+    pub(crate) spot: Option<Spot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Witness {
+    raiser: Raiser,
+    spot: Spot,
+}
+
+/// A press that was not paged.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) record: Arc<Record>,
+    pub(crate) raiser: Raiser,
+    /// Whether operators were told of it together with others.
+    told: bool,
+    tally: Tally,
+}
+
+/// Who confirms a press.
+#[derive(Debug, Default)]
+struct Tally {
+    owners: Vec<Owner>,
+    batches: Vec<Option<BatchIndex>>,
+    alerts: Vec<AlertId>,
+}
+
+/// Whose a device is: somebody's, or its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Somebody(u32),
+    Itself(DeviceIndex),
+}
+
+impl Nearby {
+    /// A raise of a device in good standing: the pending presses that it confirms for good, oldest first.
+    pub(crate) fn witness(
+        &mut self,
+        raiser: Raiser,
+        policy: &Corroboration,
+        len_max: usize,
+    ) -> Vec<Cursor> {
+        let Some(spot) = raiser.spot else { return vec![] };
+        let cell = spot.cell(policy.radius_m);
+        self.place(Witness { raiser, spot }, cell, len_max);
+        if self.pending.is_empty() {
+            return vec![];
+        }
+        let mut reached: Vec<_> =
+            cell.around().filter_map(|cell| self.cells.get(&cell)).flatten().copied().collect();
+        reached.sort_unstable();
+        reached.retain(|cursor| {
+            let Some(pending) = self.pending.get_mut(cursor) else { return false };
+            let noticed = pending.is_noticed();
+            pending.tally.hear(&pending.raiser, noticed, &Witness { raiser, spot }, policy);
+            pending.tally.is_enough(policy)
+        });
+        reached
+    }
+
+    /// A press that was not paged. It takes the place of an earlier one of the same device.
+    pub(crate) fn pend(
+        &mut self,
+        record: Arc<Record>,
+        raiser: Raiser,
+        policy: &Corroboration,
+        len_max: usize,
+    ) {
+        let cursor = record.cursor;
+        let earlier = self.by_device.get(&raiser.device).copied();
+        let earlier = earlier.and_then(|cursor| self.take(cursor, policy));
+        let told = earlier.is_some_and(|earlier| earlier.told);
+        let noticed = record.disposition == Disposition::Noticed;
+        let tally = self.tally(&raiser, noticed, policy);
+        while self.pending.len() >= len_max.max(1) {
+            let Some(oldest) = self.pending.first_key_value().map(|(cursor, _)| *cursor) else {
+                break;
+            };
+            self.take(oldest, policy);
+        }
+        if let Some(spot) = raiser.spot {
+            self.cells.entry(spot.cell(policy.radius_m)).or_default().push(cursor);
+        }
+        self.by_device.insert(raiser.device, cursor);
+        self.noticed += usize::from(noticed);
+        self.pending.insert(cursor, Pending { record, raiser, told, tally });
+    }
+
+    /// Whether others confirm a press of a surge before it is made pending.
+    pub(crate) fn confirms(&self, raiser: &Raiser, policy: &Corroboration) -> bool {
+        self.tally(raiser, true, policy).is_enough(policy)
+    }
+
+    /// The pending presses that others confirm, oldest first.
+    pub(crate) fn confirmed(&self, policy: &Corroboration) -> impl Iterator<Item = Cursor> {
+        let confirmed = self.pending.iter().filter(|(_, pending)| pending.tally.is_enough(policy));
+        confirmed.map(|(cursor, _)| *cursor)
+    }
+
+    /// The pending press at `cursor`.
+    pub(crate) fn get(&self, cursor: Cursor) -> Option<&Pending> {
+        self.pending.get(&cursor)
+    }
+
+    /// Whether others confirm the pending press at `cursor`.
+    pub(crate) fn is_confirmed(&self, cursor: Cursor, policy: &Corroboration) -> bool {
+        self.pending.get(&cursor).is_some_and(|pending| pending.tally.is_enough(policy))
+    }
+
+    /// The newest presses that a notice alone tells of and whose raiser `is_meant`, newest first: as many as are evidence.
+    pub(crate) fn newest_noticed(&self, is_meant: impl Fn(&Raiser) -> bool) -> Vec<&Record> {
+        let newest = self.pending.values().rev();
+        let meant = newest.filter(|pending| pending.is_noticed() && is_meant(&pending.raiser));
+        meant.take(EVIDENCE_MAX).map(|pending| pending.record.as_ref()).collect()
+    }
+
+    /// Every pending press, oldest first.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (Cursor, &Pending)> {
+        self.pending.iter().map(|(cursor, pending)| (*cursor, pending))
+    }
+
+    /// The press at `cursor` is no longer pending.
+    pub(crate) fn take(&mut self, cursor: Cursor, policy: &Corroboration) -> Option<Pending> {
+        let pending = self.pending.remove(&cursor)?;
+        self.noticed -= usize::from(pending.is_noticed());
+        if self.by_device.get(&pending.raiser.device) == Some(&cursor) {
+            self.by_device.remove(&pending.raiser.device);
+        }
+        if let Some(cell) = pending.raiser.spot.map(|spot| spot.cell(policy.radius_m))
+            && let Some(cursors) = self.cells.get_mut(&cell)
+        {
+            cursors.retain(|other| *other != cursor);
+            if cursors.is_empty() {
+                self.cells.remove(&cell);
+            }
+        }
+        Some(pending)
+    }
+
+    /// The held presses around the one at `cursor`, itself included, that operators were not told of, newest first; none
+    /// if there are fewer than a notice takes.
+    pub(crate) fn held_together(&self, cursor: Cursor, policy: &Corroboration) -> Vec<&Pending> {
+        let Some(centre) = self.pending.get(&cursor).filter(|centre| !centre.told) else {
+            return vec![];
+        };
+        let Some(spot) = centre.raiser.spot else { return vec![] };
+        let around = spot.cell(policy.radius_m).around();
+        let mut cursors: Vec<_> =
+            around.filter_map(|cell| self.cells.get(&cell)).flatten().copied().collect();
+        cursors.sort_unstable_by(|a, b| b.cmp(a));
+        let together =
+            cursors.iter().filter_map(|cursor| self.pending.get(cursor)).filter(|other| {
+                let near =
+                    other.raiser.spot.is_some_and(|there| there.is_within(spot, policy.radius_m));
+                near && !other.told && !other.is_noticed() && within(centre, other, policy.window)
+            });
+        let together: Vec<_> = together.take(policy.held_notice.into()).collect();
+        if together.len() < usize::from(policy.held_notice) { vec![] } else { together }
+    }
+
+    /// Operators were told of the held presses with these alerts.
+    pub(crate) fn told(&mut self, alerts: &[AlertId]) {
+        for pending in self.pending.values_mut() {
+            pending.told |= alerts.contains(&pending.record.message_id.alert());
+        }
+    }
+
+    /// Forgets what is too old to confirm anything, or to be confirmed.
+    pub(crate) fn forget(&mut self, now: Time, policy: &Corroboration, pending_window: Span) {
+        while let Some((at, cell, device)) = self.order.front().copied() {
+            if now.since(at) <= policy.window {
+                break;
+            }
+            self.order.pop_front();
+            self.displace(at, cell, device);
+        }
+        while let Some((cursor, pending)) = self.pending.first_key_value() {
+            if now.since(pending.raiser.at) <= pending_window {
+                break;
+            }
+            let cursor = *cursor;
+            self.take(cursor, policy);
+        }
+    }
+
+    /// Sorts everything by place anew: the reach has changed from `old` to `new`.
+    pub(crate) fn rearrange(&mut self, new: &Corroboration, len_max: usize) {
+        let witnesses: Vec<_> =
+            std::mem::take(&mut self.witnesses).into_values().flatten().collect();
+        let mut witnesses: Vec<_> =
+            witnesses.into_iter().map(|w| (w.raiser.at, w.raiser.device, w)).collect();
+        witnesses.sort_unstable_by_key(|(at, device, _)| (*at, *device));
+        self.order.clear();
+        for (_, _, witness) in witnesses {
+            self.place(witness, witness.spot.cell(new.radius_m), len_max);
+        }
+        self.cells.clear();
+        for (cursor, pending) in &self.pending {
+            if let Some(spot) = pending.raiser.spot {
+                self.cells.entry(spot.cell(new.radius_m)).or_default().push(*cursor);
+            }
+        }
+    }
+
+    /// Witnesses, some of them superseded.
+    pub(crate) fn witnesses(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Pending presses that are told by a notice alone.
+    pub(crate) fn noticed(&self) -> usize {
+        self.noticed
+    }
+
+    /// Pending presses.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Who confirms a press by `raiser` so far.
+    fn tally(&self, raiser: &Raiser, noticed: bool, policy: &Corroboration) -> Tally {
+        let mut tally = Tally::default();
+        let cells = raiser.spot.map(|spot| spot.cell(policy.radius_m).around());
+        let there = cells.into_iter().flatten().filter_map(|cell| self.witnesses.get(&cell));
+        there.flatten().for_each(|witness| tally.hear(raiser, noticed, witness, policy));
+        tally
+    }
+
+    /// Keeps a witness: one of each device in a cell, the newest.
+    fn place(&mut self, witness: Witness, cell: Cell, len_max: usize) {
+        let there = self.witnesses.entry(cell).or_default();
+        there.retain(|other| other.raiser.device != witness.raiser.device);
+        if there.len() >= CELL_MAX {
+            there.pop_front();
+        }
+        there.push_back(witness);
+        self.order.push_back((witness.raiser.at, cell, witness.raiser.device));
+        while self.order.len() > len_max.max(1) {
+            let Some((at, cell, device)) = self.order.pop_front() else { break };
+            self.displace(at, cell, device);
+        }
+    }
+
+    /// Removes the witness that came then and there, unless it was superseded.
+    fn displace(&mut self, at: Time, cell: Cell, device: DeviceIndex) {
+        let Some(there) = self.witnesses.get_mut(&cell) else { return };
+        there.retain(|witness| (witness.raiser.at, witness.raiser.device) != (at, device));
+        if there.is_empty() {
+            self.witnesses.remove(&cell);
+        }
+    }
+}
+
+impl Pending {
+    /// The presses that confirm it.
+    pub(crate) fn evidence(&self) -> Vec<AlertId> {
+        self.tally.alerts.clone()
+    }
+
+    /// Whether it is told by a notice alone, rather than held.
+    pub(crate) fn is_noticed(&self) -> bool {
+        self.record.disposition == Disposition::Noticed
+    }
+}
+
+impl Tally {
+    /// Counts a witness, if it is one for a press by `own`.
+    fn hear(&mut self, own: &Raiser, noticed: bool, witness: &Witness, policy: &Corroboration) {
+        let other = &witness.raiser;
+        let near = own.spot.is_some_and(|spot| spot.is_within(witness.spot, policy.radius_m));
+        let apart = Span(own.at.0.abs_diff(other.at.0));
+        // What surges cannot be confirmed by more of the same.
+        let of_a_kind = noticed
+            && (own.enrolment.batch.is_some() && own.enrolment.batch == other.enrolment.batch
+                || own.model.is_some() && own.model == other.model);
+        if near && apart <= policy.window && !of_a_kind && own.owner() != other.owner() {
+            count(&mut self.owners, other.owner());
+            count(&mut self.batches, other.enrolment.batch);
+            count(&mut self.alerts, other.alert);
+        }
+    }
+
+    fn is_enough(&self, policy: &Corroboration) -> bool {
+        self.owners.len() >= usize::from(policy.devices)
+            && self.batches.len() >= usize::from(policy.batches)
+    }
+}
+
+impl Raiser {
+    fn owner(&self) -> Owner {
+        self.enrolment.owner.map_or(Owner::Itself(self.device), |owner| Owner::Somebody(owner.0))
+    }
+}
+
+fn within(a: &Pending, b: &Pending, window: Span) -> bool {
+    a.raiser.at.0.abs_diff(b.raiser.at.0) <= window.0
+}
+
+fn count<T: PartialEq>(counted: &mut Vec<T>, one: T) {
+    if counted.len() < COUNTED_MAX && !counted.contains(&one) {
+        counted.push(one);
+    }
+}

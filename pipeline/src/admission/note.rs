@@ -1,0 +1,226 @@
+//! What a journaled message changes, and what follows from it: who is confirmed, who is put on probation, what operators
+//! are to be told.
+
+use std::sync::Arc;
+
+use protocol::{AlertId, Kind, Label};
+
+use super::surge::{Group, State};
+use super::{Admission, Raiser, Sender};
+use crate::{Cursor, DeviceIndex, Disposition, Grade, Notice, Record, Rule, Span};
+
+/// What follows from a message that was noted.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Presses that others confirm from here on, by their cursors.
+    pub(crate) confirmed: Vec<Cursor>,
+    /// A rule that the device has met, for how long it is on probation, and by which alerts.
+    pub(crate) probation: Option<(Rule, Span, Vec<AlertId>)>,
+    /// What operators are to be told.
+    pub(crate) notice: Option<Telling>,
+}
+
+/// A notice to operators, its rule, and the alerts that it rests on.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    pub(crate) rule: Rule,
+    pub(crate) notice: Notice,
+    pub(crate) evidence: Vec<AlertId>,
+    /// The newest pending press among them.
+    pub(crate) cursor: Cursor,
+}
+
+impl Admission {
+    /// Takes a journaled message; what follows from it.
+    pub(crate) fn note(&mut self, record: &Record, sender: &Sender) -> Findings {
+        self.latest = self.latest.max(record.received_at);
+        self.forget();
+        if let Some(model) = sender.model {
+            self.models.note(sender.device, model, record.received_at);
+        }
+        match record.kind {
+            Kind::Raise => self.note_raise(record, sender),
+            Kind::Cancel => self.note_cancel(record, sender),
+            Kind::Update | Kind::Heartbeat => Findings::default(),
+        }
+    }
+
+    fn note_raise(&mut self, record: &Record, sender: &Sender) -> Findings {
+        let mut findings = Findings::default();
+        let alert = record.message_id.alert();
+        let raiser = self.raiser(alert, sender, record.received_at);
+        match record.disposition {
+            Disposition::Paged | Disposition::Noticed => {
+                self.presses.note(sender.device, alert, record.received_at);
+                self.note_first(record, &raiser, &mut findings);
+            }
+            Disposition::Joined => {
+                let joined = record.joins.unwrap_or(alert);
+                self.presses.note(sender.device, joined, record.received_at);
+            }
+            Disposition::Held | Disposition::Follows => {}
+        }
+        let good = !record.labels.contains(Label::OnProbation);
+        match record.disposition {
+            Disposition::Paged | Disposition::Joined if good => {
+                let confirmed =
+                    self.nearby.witness(raiser, &self.policy.corroboration, self.witnesses_max);
+                findings.confirmed.extend(confirmed);
+            }
+            // Nobody was paged, unless the device's press was promoted before: then it is shown there.
+            Disposition::Held if record.joins.is_some() => {
+                let joined = record.joins.unwrap_or(alert);
+                self.presses.note(sender.device, joined, record.received_at);
+            }
+            Disposition::Held => self.note_pending(record, raiser, &mut findings),
+            Disposition::Noticed => self.note_pending(record, raiser, &mut findings),
+            _ => {}
+        }
+        if !record.labels.contains(Label::Late) {
+            self.note_phantom(alert, &raiser, &mut findings);
+        }
+        findings.confirmed.sort_unstable();
+        findings.confirmed.dedup();
+        findings
+    }
+
+    /// A first press counts for the surge of its kind, and against the surges of all others.
+    fn note_first(&mut self, record: &Record, raiser: &Raiser, findings: &mut Findings) {
+        if record.labels.contains(Label::Late) {
+            return;
+        }
+        let (batch, model) = (raiser.enrolment.batch, raiser.model);
+        self.surges.note(self.latest, batch, model, self.witnesses_max);
+        if self.nearby.noticed() > 0 {
+            findings.confirmed.extend(self.confirmed_surges());
+        }
+    }
+
+    /// A press that was not paged waits for others to confirm it, and may be one of several.
+    fn note_pending(&mut self, record: &Record, raiser: Raiser, findings: &mut Findings) {
+        let policy = Arc::clone(&self.policy);
+        let corroboration = &policy.corroboration;
+        self.nearby.pend(Arc::new(record.clone()), raiser, corroboration, self.pending_max);
+        if self.nearby.is_confirmed(record.cursor, corroboration) {
+            findings.confirmed.push(record.cursor);
+        } else {
+            findings.notice = self.notice_of(record.cursor);
+        }
+        if record.disposition == Disposition::Noticed {
+            self.surges.goes_on(&raiser, self.latest, &self.fleet);
+        }
+    }
+
+    /// What operators are to be told because of the pending press at `cursor`.
+    fn notice_of(&self, cursor: Cursor) -> Option<Telling> {
+        let pending = self.nearby.get(cursor)?;
+        if pending.is_noticed() {
+            return self.surge_notice(&pending.raiser);
+        }
+        let together = self.nearby.held_together(cursor, &self.policy.corroboration);
+        if together.is_empty() {
+            return None;
+        }
+        let alerts: Vec<_> = together.iter().map(|held| held.record.message_id.alert()).collect();
+        let count = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
+        let notice = Notice { alerts: count, batch: None, model: None };
+        Some(Telling { rule: Rule::HeldTogether, notice, evidence: alerts, cursor })
+    }
+
+    fn note_phantom(&mut self, alert: AlertId, raiser: &Raiser, findings: &mut Findings) {
+        let Some(model) = raiser.model else { return };
+        let rules = self.policy.rules.phantom.iter();
+        let mut rules =
+            rules.filter(|rule| model.as_str().starts_with(rule.model.as_str())).peekable();
+        if rules.peek().is_none() {
+            return;
+        }
+        self.phantom.note(raiser.device, alert, self.latest, self.witnesses_max);
+        let met = rules.find(|rule| {
+            self.phantom.reaches(raiser.device, rule.raises, rule.window, self.latest)
+        });
+        if let Some(rule) = met.filter(|_| self.may_be_put_on_probation(raiser.device)) {
+            let evidence = self.phantom.evidence(raiser.device);
+            findings.probation = Some((Rule::Phantom, rule.probation, evidence));
+        }
+    }
+
+    /// A cancel counts if it takes back the device's open press.
+    fn note_cancel(&mut self, record: &Record, sender: &Sender) -> Findings {
+        let mut findings = Findings::default();
+        let device = sender.device;
+        let open = self.presses.open(device, record.received_at, self.policy.press.window);
+        let (Some(alert), false) = (open, record.labels.contains(Label::Late)) else {
+            return findings;
+        };
+        if record.alert != Some(alert) || self.policy.rules.cancelled.is_empty() {
+            return findings;
+        }
+        self.cancelled.note(device, alert, self.latest, self.witnesses_max);
+        let met = self
+            .policy
+            .rules
+            .cancelled
+            .iter()
+            .find(|rule| self.cancelled.reaches(device, rule.raises, rule.window, self.latest));
+        if let Some(rule) = met.filter(|_| self.may_be_put_on_probation(device)) {
+            let evidence = self.cancelled.evidence(device);
+            findings.probation = Some((Rule::Cancelled, rule.probation, evidence));
+        }
+        findings
+    }
+
+    /// Every pending press that is confirmed, whenever that came about.
+    pub(crate) fn confirmed(&self) -> Vec<Cursor> {
+        let nearby = self.nearby.confirmed(&self.policy.corroboration);
+        let mut confirmed: Vec<_> = nearby.chain(self.confirmed_surges()).collect();
+        confirmed.sort_unstable();
+        confirmed.dedup();
+        confirmed
+    }
+
+    /// The presses of surges that others have joined since operators were told.
+    fn confirmed_surges(&self) -> Vec<Cursor> {
+        let groups = self.surges.names().filter_map(|name| name.group(&self.fleet));
+        let confirmed: Vec<Group> = groups
+            .filter(|group| {
+                self.surges.state(group, 0, &self.policy, &self.fleet) == State::Confirmed
+            })
+            .collect();
+        if confirmed.is_empty() {
+            return vec![];
+        }
+        let noticed = self.nearby.pending().filter(|(_, pending)| pending.is_noticed());
+        noticed
+            .filter(|(_, pending)| confirmed.iter().any(|group| group.holds(&pending.raiser)))
+            .map(|(cursor, _)| cursor)
+            .collect()
+    }
+
+    fn surge_notice(&self, raiser: &Raiser) -> Option<Telling> {
+        let kind = (raiser.enrolment.batch, raiser.model);
+        let group = self.surges.surging(kind, &self.policy, &self.fleet)?;
+        let name = group.name(&self.fleet)?;
+        let alerts = u32::try_from(self.surges.count(&group)).unwrap_or(u32::MAX);
+        if !self.surges.is_news(&name, alerts) {
+            return None;
+        }
+        let noticed = self.nearby.newest_noticed(|other| group.holds(other));
+        let cursor = noticed.first()?.cursor;
+        let evidence = noticed.iter().map(|record| record.message_id.alert()).collect();
+        Some(Telling { rule: Rule::Surge, notice: name.notice(alerts), evidence, cursor })
+    }
+
+    /// A notice that is due though no message led to it: at a start, where the line that follows a press was lost.
+    pub(crate) fn untold(&self) -> Option<Telling> {
+        self.nearby.pending().find_map(|(cursor, pending)| {
+            let told = pending.is_noticed() && self.surges.is_told(&pending.raiser, &self.fleet);
+            if told { None } else { self.notice_of(cursor) }
+        })
+    }
+
+    /// Nothing is decided twice: a device that is on probation by a decision, or blocked, is left there.
+    fn may_be_put_on_probation(&self, device: DeviceIndex) -> bool {
+        self.standings.grade(device, self.latest).0 == Grade::Good
+    }
+}

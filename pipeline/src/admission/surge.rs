@@ -1,0 +1,223 @@
+//! Whether the first presses of one batch or model are a surge that nobody else confirms.
+//!
+//! Counts of first presses within a window, in all and by batch and model. Three things must come together: many presses
+//! of the group; a group that is a small share of the fleet, by the registry; and almost no presses by all the others.
+//! In an earthquake the others press too, so a group that is most of a city never surges.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::Raiser;
+use crate::{BatchIndex, Fleet, Model, Notice, Policy, Time};
+
+#[derive(Debug, Default)]
+pub(crate) struct Surges {
+    presses: VecDeque<(Time, Option<BatchIndex>, Option<Model>)>,
+    by_group: BTreeMap<Group, u32>,
+    /// The surges that operators were told of lately.
+    told: BTreeMap<Name, Told>,
+}
+
+/// What presses have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    Batch(BatchIndex),
+    Model(Model),
+}
+
+/// A group, as a notice names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    Batch(Arc<str>),
+    Model(Arc<str>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Time,
+    alerts: u32,
+}
+
+/// Where a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It presses no more than others might.
+    Quiet,
+    /// It presses alone.
+    Surges,
+    /// It presses, and so do others.
+    Confirmed,
+}
+
+impl Surges {
+    /// A first press.
+    pub(crate) fn note(
+        &mut self,
+        at: Time,
+        batch: Option<BatchIndex>,
+        model: Option<Model>,
+        len_max: usize,
+    ) {
+        groups(batch, model).for_each(|group| *self.by_group.entry(group).or_default() += 1);
+        self.presses.push_back((at, batch, model));
+        while self.presses.len() > len_max.max(1) {
+            self.pop();
+        }
+    }
+
+    /// Whether one more press of this batch and model would be one of a surge.
+    pub(crate) fn would_surge(
+        &self,
+        (batch, model): (Option<BatchIndex>, Option<Model>),
+        policy: &Policy,
+        fleet: &Fleet,
+    ) -> bool {
+        groups(batch, model).any(|group| self.state(&group, 1, policy, fleet) == State::Surges)
+    }
+
+    /// The group among these that surges.
+    pub(crate) fn surging(
+        &self,
+        (batch, model): (Option<BatchIndex>, Option<Model>),
+        policy: &Policy,
+        fleet: &Fleet,
+    ) -> Option<Group> {
+        groups(batch, model).find(|group| self.state(group, 0, policy, fleet) == State::Surges)
+    }
+
+    /// Where `group` stands, `more` presses of it included.
+    pub(crate) fn state(&self, group: &Group, more: u32, policy: &Policy, fleet: &Fleet) -> State {
+        let count = self.count(group) + u64::from(more);
+        let others = self.presses.len() as u64 + u64::from(more) - count;
+        let share_max = u64::from(policy.surge.fleet_share_max);
+        let minority = group.devices(fleet).is_some_and(|devices| {
+            u64::from(devices) * 100 <= u64::from(fleet.devices) * share_max
+        });
+        if count < u64::from(policy.surge.presses) || !minority {
+            State::Quiet
+        } else if others * 100 <= count * u64::from(policy.surge.outside_max) {
+            State::Surges
+        } else {
+            State::Confirmed
+        }
+    }
+
+    /// How many presses the group made.
+    pub(crate) fn count(&self, group: &Group) -> u64 {
+        self.by_group.get(group).copied().unwrap_or_default().into()
+    }
+
+    /// Whether operators should be told of the group: they were not lately, or it has doubled since.
+    pub(crate) fn is_news(&self, name: &Name, alerts: u32) -> bool {
+        self.told.get(name).is_none_or(|told| alerts >= told.alerts.saturating_mul(2))
+    }
+
+    /// Operators were told.
+    pub(crate) fn told(&mut self, name: Name, at: Time, alerts: u32) {
+        self.told.insert(name, Told { at, alerts });
+    }
+
+    /// A press of a surge: what operators were told of it goes on counting.
+    pub(crate) fn goes_on(&mut self, raiser: &Raiser, at: Time, fleet: &Fleet) {
+        for group in groups(raiser.enrolment.batch, raiser.model) {
+            let told = group.name(fleet).and_then(|name| self.told.get_mut(&name));
+            told.into_iter().for_each(|told| told.at = at);
+        }
+    }
+
+    /// Whether operators were told of a surge that `raiser` is part of.
+    pub(crate) fn is_told(&self, raiser: &Raiser, fleet: &Fleet) -> bool {
+        groups(raiser.enrolment.batch, raiser.model)
+            .filter_map(|group| group.name(fleet))
+            .any(|name| self.told.contains_key(&name))
+    }
+
+    /// The groups that operators were told of lately.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.told.keys()
+    }
+
+    /// Forgets what lies outside the window.
+    pub(crate) fn forget(&mut self, now: Time, policy: &Policy) {
+        let window = policy.surge_window();
+        while self.presses.front().is_some_and(|(at, ..)| now.since(*at) >= window) {
+            self.pop();
+        }
+        if !self.told.is_empty() {
+            self.told.retain(|_, told| now.since(told.at) < window);
+        }
+    }
+
+    /// First presses within the window.
+    pub(crate) fn len(&self) -> usize {
+        self.presses.len()
+    }
+
+    fn pop(&mut self) {
+        let Some((_, batch, model)) = self.presses.pop_front() else { return };
+        for group in groups(batch, model) {
+            if let Some(count) = self.by_group.get_mut(&group) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_group.remove(&group);
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Whether a device is of this group.
+    pub(crate) fn holds(&self, raiser: &Raiser) -> bool {
+        match self {
+            Self::Batch(batch) => raiser.enrolment.batch == Some(*batch),
+            Self::Model(model) => raiser.model == Some(*model),
+        }
+    }
+
+    fn devices(&self, fleet: &Fleet) -> Option<u32> {
+        match self {
+            Self::Batch(index) => fleet.batch(*index).map(|batch| batch.devices),
+            Self::Model(model) => fleet.models.get(model).copied(),
+        }
+    }
+
+    /// What a notice calls it; nothing if the fleet does not know it.
+    pub(crate) fn name(&self, fleet: &Fleet) -> Option<Name> {
+        match self {
+            Self::Batch(index) => Some(Name::Batch(Arc::clone(&fleet.batch(*index)?.name))),
+            Self::Model(model) => Some(Name::Model(Arc::from(model.as_str()))),
+        }
+    }
+}
+
+impl Name {
+    /// What a notice names; nothing if it names no group.
+    pub(crate) fn of(notice: &Notice) -> Option<Self> {
+        let batch = notice.batch.clone().map(Self::Batch);
+        batch.or_else(|| notice.model.clone().map(Self::Model))
+    }
+
+    /// A notice of so many alerts.
+    pub(crate) fn notice(&self, alerts: u32) -> Notice {
+        match self {
+            Self::Batch(name) => Notice { alerts, batch: Some(Arc::clone(name)), model: None },
+            Self::Model(name) => Notice { alerts, batch: None, model: Some(Arc::clone(name)) },
+        }
+    }
+
+    /// The group of this name.
+    pub(crate) fn group(&self, fleet: &Fleet) -> Option<Group> {
+        match self {
+            Self::Batch(name) => {
+                let place = fleet.batches.iter().position(|batch| batch.name == *name)?;
+                Some(Group::Batch(BatchIndex(u32::try_from(place).ok()?)))
+            }
+            Self::Model(name) => Model::new(name).map(Group::Model),
+        }
+    }
+}
+
+fn groups(batch: Option<BatchIndex>, model: Option<Model>) -> impl Iterator<Item = Group> {
+    batch.map(Group::Batch).into_iter().chain(model.map(Group::Model))
+}

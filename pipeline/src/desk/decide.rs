@@ -1,0 +1,200 @@
+//! What operators decide: verdicts and the strikes they make, blocks, and what undoes both.
+//!
+//! Every decision is a line of the journal, changes what is known when it is appended, and is told to whoever asked for
+//! it when it is synced. What follows from one stands right behind it; if power fails in between, the operator had no
+//! answer, asks again, and what is missing follows then: no step is taken twice.
+
+use std::sync::Arc;
+
+use protocol::AlertId;
+
+use super::{
+    About, DecisionAnswer, DecisionRefusal, Demand, Desk, Output, Recollected, Request, Ticket,
+};
+use crate::{Act, Actor, Decision, Disposition, Standing, Time, Verdict, ZoneId};
+
+impl Desk {
+    /// An operator asks for a decision.
+    pub(super) fn demanded(&mut self, ticket: Ticket, request: Request, now: Time) {
+        let decided = match (request.check(), &request.demand) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), _) if self.is_busy() => Err(DecisionRefusal::Busy),
+            (Ok(()), Demand::Verdict { alert, .. }) => {
+                return self.recollect(*alert, ticket, request);
+            }
+            (Ok(()), Demand::Block { about, until }) => self.block(&request, about, *until, now),
+            (Ok(()), Demand::Unblock(about)) => self.unblock(&request, about, now),
+            (Ok(()), Demand::Appeal(about)) => self.appeal(&request, about, now),
+        };
+        self.answer(ticket, decided);
+    }
+
+    /// A verdict's raise was read: whoever judged it goes on, in the order in which they came.
+    pub(super) fn recollected(&mut self, alert: AlertId, found: Option<&Recollected>, now: Time) {
+        let waiting = self.verdicts.remove(&alert).unwrap_or_default();
+        self.verdicts_len -= waiting.len();
+        for (ticket, request) in waiting {
+            let decided = match (found, &request.demand) {
+                (Some(found), Demand::Verdict { verdict, .. })
+                    if found.raise.disposition != Disposition::Follows =>
+                {
+                    self.judge_alert(&request, found, *verdict, now)
+                }
+                _ => Err(DecisionRefusal::UnknownAlert(alert)),
+            };
+            self.answer(ticket, decided);
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.verdicts_len + self.receipts.operators() >= self.config.decisions_max
+    }
+
+    fn recollect(&mut self, alert: AlertId, ticket: Ticket, request: Request) {
+        let waiting = self.verdicts.entry(alert).or_default();
+        waiting.push((ticket, request));
+        self.verdicts_len += 1;
+        if waiting.len() == 1 {
+            let cursor = self.memory.get(&protocol::MessageId(alert.0)).map(|raise| raise.cursor);
+            self.outputs.push_back(Output::Recollect { alert, cursor });
+        }
+    }
+
+    /// Answers at once if nothing was decided, otherwise when the last line of it is synced.
+    fn answer(&mut self, ticket: Ticket, decided: Result<DecisionAnswer, DecisionRefusal>) {
+        match decided {
+            Ok(answer) => self.receipts.wait_last(ticket, answer),
+            Err(refusal) => self.outputs.push_back(Output::Decided(ticket, Err(refusal))),
+        }
+    }
+
+    fn judge_alert(
+        &mut self,
+        request: &Request,
+        found: &Recollected,
+        verdict: Verdict,
+        now: Time,
+    ) -> Result<DecisionAnswer, DecisionRefusal> {
+        let raise = &found.raise;
+        self.reaches(request, &raise.zone)?;
+        let policy = self.policy();
+        let before = found.device_index.map(|index| self.admission.standing(index));
+        // All raises of one press are one strike at most.
+        let press = raise.joins.unwrap_or(raise.message_id.alert());
+        let standing = before.clone().map(|mut standing| {
+            standing.judged(verdict, press, &policy, now);
+            standing
+        });
+        let actor = request.operator();
+        let decision = Decision {
+            device: Some(raise.device),
+            alert: Some((raise.message_id.alert(), raise.cursor)),
+            reason: request.reason.clone(),
+            standing,
+            ..Decision::of(actor, Act::Verdict(verdict), raise.zone.clone(), now)
+        };
+        let cursor = self.conclude(decision, found.device_index);
+        if let (Some(index), Some(before)) = (found.device_index, before) {
+            self.rule_on_block(raise, index, &before, verdict, now);
+        }
+        let promoted = verdict == Verdict::Genuine && self.promote_found(request, found, now);
+        let standing = found.device_index.map(|index| self.admission.standing(index));
+        Ok(DecisionAnswer { cursor, decided_at: now, device: raise.device, standing, promoted })
+    }
+
+    /// Pages an alert that was found genuine, if nobody was paged for it yet.
+    fn promote_found(&mut self, request: &Request, found: &Recollected, now: Time) -> bool {
+        let raise = &found.raise;
+        let alert = raise.message_id.alert();
+        let unpaged = matches!(raise.disposition, Disposition::Held | Disposition::Noticed);
+        let promoted = found.promoted || self.memory.is_promoted(alert);
+        if !unpaged || promoted || raise.joins.is_some() {
+            return false;
+        }
+        let decision = Decision {
+            reason: request.reason.clone(),
+            ..Decision::promotion(request.operator(), raise, now)
+        };
+        self.conclude(decision, found.device_index);
+        true
+    }
+
+    fn block(
+        &mut self,
+        request: &Request,
+        about: &About,
+        until: Time,
+        now: Time,
+    ) -> Result<DecisionAnswer, DecisionRefusal> {
+        self.reaches(request, &about.zone)?;
+        let longest = self.policy().strikes.operator_block_max;
+        if until <= now {
+            return Err(DecisionRefusal::EndsBeforeItBegins);
+        }
+        if until.since(now) > longest {
+            return Err(DecisionRefusal::BlockTooLong(longest));
+        }
+        let mut standing = self.admission.standing(about.index);
+        standing.blocked_until = Some(until);
+        standing.blocked_by_rule = false;
+        Ok(self.ordered(request, about, Act::Block { until }, Some(standing), now))
+    }
+
+    fn unblock(
+        &mut self,
+        request: &Request,
+        about: &About,
+        now: Time,
+    ) -> Result<DecisionAnswer, DecisionRefusal> {
+        self.reaches(request, &about.zone)?;
+        let mut standing = self.admission.standing(about.index);
+        if !standing.is_blocked(now) {
+            return Err(DecisionRefusal::NotBlocked);
+        }
+        standing.unblock();
+        Ok(self.ordered(request, about, Act::Unblock, Some(standing), now))
+    }
+
+    fn appeal(
+        &mut self,
+        request: &Request,
+        about: &About,
+        now: Time,
+    ) -> Result<DecisionAnswer, DecisionRefusal> {
+        self.reaches(request, &about.zone)?;
+        Ok(self.ordered(request, about, Act::Appeal, None, now))
+    }
+
+    /// Journals what an operator decided about a device.
+    fn ordered(
+        &mut self,
+        request: &Request,
+        about: &About,
+        act: Act,
+        standing: Option<Standing>,
+        now: Time,
+    ) -> DecisionAnswer {
+        let decision = Decision {
+            device: Some(about.device),
+            reason: request.reason.clone(),
+            standing,
+            ..Decision::of(request.operator(), act, about.zone.clone(), now)
+        };
+        let cursor = self.conclude(decision, Some(about.index));
+        let standing = Some(self.admission.standing(about.index));
+        DecisionAnswer { cursor, decided_at: now, device: about.device, standing, promoted: false }
+    }
+
+    fn reaches(&self, request: &Request, zone: &ZoneId) -> Result<(), DecisionRefusal> {
+        if request.reach.covers(zone, &self.zones) {
+            return Ok(());
+        }
+        Err(DecisionRefusal::OutOfReach(zone.clone()))
+    }
+}
+
+impl Request {
+    fn operator(&self) -> Actor {
+        Actor::Operator(Arc::clone(&self.actor))
+    }
+}

@@ -1,0 +1,195 @@
+//! What the policy decides by itself: blocks by strikes and their end, promotions, notices, probation. And how any
+//! decision becomes a line of the journal.
+
+use std::sync::Arc;
+
+use protocol::{AlertId, DeviceId};
+
+use super::receipts::Line;
+use super::{Desk, Output};
+use crate::admission::{Findings, Sender, Telling};
+use crate::{
+    Act, Actor, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Standing, Time,
+    Verdict, ZoneId,
+};
+
+/// Blocks whose end is journaled at one time; the rest at the next.
+const ENDED_AT_ONCE: usize = 256;
+
+impl Desk {
+    /// Does what is due: what a start found undone, and the end of blocks.
+    pub(super) fn catch_up(&mut self, now: Time) {
+        if std::mem::take(&mut self.resuming) {
+            for cursor in self.admission.confirmed() {
+                self.promote_pending(cursor, now);
+            }
+            while let Some(telling) = self.admission.untold() {
+                self.tell(telling, now);
+            }
+        }
+        for _ in 0..ENDED_AT_ONCE {
+            let Some((until, index, device)) = self.admission.next_end() else { break };
+            if until > now {
+                break;
+            }
+            let mut standing = self.admission.standing(index);
+            standing.expire(&self.policy());
+            let decision = Decision {
+                device: Some(device),
+                standing: Some(standing),
+                ..Decision::of(Actor::Rule(Rule::Expiry), Act::Expire, self.root(), now)
+            };
+            self.conclude(decision, Some(index));
+        }
+    }
+
+    /// What follows from a message that was just journaled.
+    pub(super) fn follow(
+        &mut self,
+        findings: Findings,
+        sender: &Sender,
+        device: DeviceId,
+        zone: &ZoneId,
+        now: Time,
+    ) {
+        for cursor in findings.confirmed {
+            self.promote_pending(cursor, now);
+        }
+        if let Some(telling) = findings.notice {
+            self.tell(telling, now);
+        }
+        if let Some((rule, span, evidence)) = findings.probation {
+            let until = now + span;
+            let mut standing = self.admission.standing(sender.device);
+            standing.probation_until = standing.probation_until.max(Some(until));
+            let actor = Actor::Rule(rule);
+            let decision = Decision {
+                device: Some(device),
+                evidence,
+                standing: Some(standing),
+                ..Decision::of(actor, Act::Probation { until }, zone.clone(), now)
+            };
+            self.conclude(decision, Some(sender.device));
+        }
+    }
+
+    /// What a verdict means for the device's block: a prank may lead to one, anything else may undo one.
+    pub(super) fn rule_on_block(
+        &mut self,
+        raise: &Record,
+        index: DeviceIndex,
+        before: &Standing,
+        verdict: Verdict,
+        now: Time,
+    ) {
+        let policy = self.policy();
+        let mut standing = self.admission.standing(index);
+        let window = policy.strikes.window;
+        let evidence = standing.counting(window, now).map(|strike| strike.alert).collect();
+        let counting = standing.counting(window, now).count();
+        let struck_off = standing.strikes.len() < before.strikes.len();
+        let too_few = counting < usize::from(policy.strikes.block_at);
+        let act = if verdict == Verdict::Prank {
+            if !standing.earns_block(&policy, raise.received_at, now) {
+                return;
+            }
+            standing.climb(&policy, now);
+            Act::Block { until: standing.blocked_until.unwrap_or(now) }
+        } else {
+            let undone = verdict == Verdict::Genuine || struck_off && too_few;
+            if !undone || !standing.is_blocked_by_rule(now) {
+                return;
+            }
+            standing.undo_block();
+            Act::Unblock
+        };
+        let decision = Decision {
+            device: Some(raise.device),
+            alert: Some((raise.message_id.alert(), raise.cursor)),
+            evidence,
+            standing: Some(standing),
+            ..Decision::of(Actor::Rule(Rule::Strikes), act, raise.zone.clone(), now)
+        };
+        self.conclude(decision, Some(index));
+    }
+
+    fn promote_pending(&mut self, cursor: Cursor, now: Time) {
+        let Some(pending) = self.admission.pending(cursor) else { return };
+        let device = pending.raiser.device;
+        let actor = Actor::Rule(Rule::Corroboration);
+        let decision = Decision {
+            evidence: pending.evidence(),
+            ..Decision::promotion(actor, &pending.record, now)
+        };
+        self.conclude(decision, Some(device));
+    }
+
+    fn tell(&mut self, telling: Telling, now: Time) {
+        let Telling { rule, notice, evidence, cursor } = telling;
+        let Some(pending) = self.admission.pending(cursor) else { return };
+        let alert = pending.record.message_id.alert();
+        let zone = if rule == Rule::Surge { self.root() } else { pending.record.zone.clone() };
+        let decision = Decision {
+            alert: Some((alert, cursor)),
+            evidence,
+            ..Decision::of(Actor::Rule(rule), Act::Notice(notice), zone, now)
+        };
+        self.conclude(decision, None);
+    }
+
+    /// Appends a decision, and lets it count.
+    pub(super) fn conclude(
+        &mut self,
+        mut decision: Decision,
+        device: Option<DeviceIndex>,
+    ) -> Cursor {
+        let cursor = self.journaled.next();
+        decision.cursor = cursor;
+        self.journaled = cursor;
+        let promotes = decision.promotes();
+        self.memory.decide(cursor, promotes, self.config.remembered_max);
+        self.receipts.wait(cursor, Line::Nobody);
+        self.admission.apply(&decision, device);
+        let changes = decision.standing.is_some() || promotes.is_some();
+        let decided_at = decision.decided_at;
+        self.outputs.push_back(Output::Append(Entry::Decision(decision)));
+        if let Some(device) = device.filter(|_| changes) {
+            let hint = self.admission.hint(device, Enrolment::default(), decided_at);
+            self.outputs.push_back(Output::Hint(device, hint));
+        }
+        cursor
+    }
+}
+
+impl Decision {
+    /// A decision about nothing yet; its cursor is set when it is appended.
+    pub(super) fn of(actor: Actor, act: Act, zone: ZoneId, decided_at: Time) -> Self {
+        Self {
+            cursor: Cursor::default(),
+            decided_at,
+            actor,
+            act,
+            device: None,
+            alert: None,
+            zone,
+            reason: None,
+            evidence: vec![],
+            standing: None,
+            raise: None,
+        }
+    }
+
+    pub(super) fn promotion(actor: Actor, raise: &Arc<Record>, decided_at: Time) -> Self {
+        Self {
+            device: Some(raise.device),
+            alert: Some((raise.message_id.alert(), raise.cursor)),
+            raise: Some(Arc::clone(raise)),
+            ..Self::of(actor, Act::Promote, raise.zone.clone(), decided_at)
+        }
+    }
+
+    /// The alert that is paged because of it.
+    pub(super) fn promotes(&self) -> Option<AlertId> {
+        self.alert.filter(|_| self.act == Act::Promote).map(|(alert, _)| alert)
+    }
+}

@@ -1,0 +1,179 @@
+//! When others confirm a held press, and when several held presses are told.
+
+use super::town::*;
+use crate::*;
+
+/// A town in which device 0 is blocked.
+fn town() -> Town {
+    let mut town = Town::new();
+    town.prank(0, 3);
+    town.pass(20 * MINUTE);
+    town
+}
+
+fn promotions(town: &Town) -> usize {
+    town.acts().iter().filter(|act| **act == "promote").count()
+}
+
+#[test]
+fn held_press_is_promoted_when_two_other_owners_of_two_batches_press_nearby() {
+    let mut town = town();
+    let held = town.send(0, Sent::raise()).0;
+    let one = town.send(1, Sent::at(300)).0;
+    assert_eq!(promotions(&town), 0);
+    let two = town.send(2, Sent::at(-700)).0;
+    let promotion = town.decisions().last().unwrap().clone();
+    assert_eq!(promotion.act, Act::Promote);
+    assert_eq!(promotion.actor, Actor::Rule(Rule::Corroboration));
+    assert_eq!(promotion.alert, Some((held.message_id.alert(), held.cursor)));
+    assert_eq!(promotion.evidence, [one, two].map(|record| record.message_id.alert()));
+    assert_eq!(promotion.raise.as_deref(), Some(&held));
+    assert_eq!(promotion.standing, None, "the block stays");
+    town.send(4, Sent::at(1));
+    assert_eq!(promotions(&town), 1, "once");
+}
+
+#[test]
+fn held_press_is_promoted_at_once_where_others_pressed_before() {
+    let mut town = town();
+    town.send(1, Sent::at(300));
+    town.send(2, Sent::at(-700));
+    town.pass(10 * MINUTE);
+    let (held, receipt) = town.send(0, Sent::raise());
+    assert_eq!(held.disposition, Disposition::Held, "its own line says what it was");
+    assert_eq!(receipt.status, protocol::Status::Held);
+    assert_eq!(town.decisions().last().unwrap().act, Act::Promote);
+}
+
+#[test]
+fn those_who_count_nothing_promote_nothing() {
+    let mut town = town();
+    town.enrol(0, Some(7), Some(0));
+    let held = town.send(0, Sent::raise()).0.message_id.alert();
+    let promoted = |town: &Town| town.decisions().any(|d| d.promotes() == Some(held));
+    // The same owner, however many devices and batches.
+    for device in 10..14 {
+        town.enrol(device, Some(7), Some(device));
+        town.press(device);
+    }
+    // One owner with devices of two batches is one owner.
+    for device in 20..22 {
+        town.enrol(device, Some(8), Some(device));
+        town.press(device);
+    }
+    // On probation.
+    for device in 30..40 {
+        let owner = Some(OwnerIndex(device));
+        let enrolment = Enrolment { owner, batch: Some(BatchIndex(device)), trusted_from: START };
+        town.enrolments.insert(device, enrolment);
+        assert_eq!(town.press(device).disposition, Disposition::Paged);
+    }
+    // Held themselves.
+    for device in 40..42 {
+        let until = town.now + DAY;
+        let block = Demand::Block { about: Town::about(device), until };
+        town.demand(block, Reach::Everywhere).unwrap();
+        town.send(device, Sent::at(50));
+    }
+    // Out of reach.
+    town.send(50, Sent::at(1_100));
+    town.send(51, Sent::at(-1_100));
+    assert!(!promoted(&town));
+    town.press(60);
+    assert!(promoted(&town), "with the owner of devices 20 and 21, the second");
+}
+
+#[test]
+fn others_of_one_batch_alone_promote_nothing() {
+    let mut town = town();
+    town.send(0, Sent::raise());
+    for device in 1..20 {
+        town.enrol(device, None, Some(5));
+        town.press(device);
+    }
+    for device in 20..30 {
+        town.enrol(device, None, None);
+    }
+    assert_eq!(promotions(&town), 0);
+    town.press(20);
+    assert_eq!(promotions(&town), 1, "devices without a batch are another batch");
+}
+
+#[test]
+fn presses_too_far_apart_in_time_promote_nothing() {
+    let mut town = town();
+    town.send(1, Sent::at(10));
+    town.pass(6 * MINUTE);
+    town.send(0, Sent::raise());
+    town.pass(601 * SECOND);
+    town.send(2, Sent::at(20));
+    assert_eq!(promotions(&town), 0);
+}
+
+#[test]
+fn press_without_a_place_is_confirmed_by_nobody_and_a_mounted_one_by_its_site() {
+    let mut town = town();
+    let nowhere = Sent { place: None, ..Sent::raise() };
+    town.send(0, nowhere.clone());
+    town.press(1);
+    town.press(2);
+    assert_eq!(promotions(&town), 0);
+    let mounted = Arrival { site: place(0), ..town.arrival(0, nowhere) };
+    town.bring(Input::Arrived(mounted));
+    assert_eq!(promotions(&town), 1);
+}
+
+#[test]
+fn promoted_press_is_open_and_further_raises_are_shown_on_it_without_a_page() {
+    let mut town = town();
+    town.press(1);
+    town.press(2);
+    let held = town.send(0, Sent::raise()).0.message_id.alert();
+    for _ in 0..5 {
+        let (again, receipt) = town.send(0, Sent::raise());
+        assert_eq!((again.disposition, again.joins), (Disposition::Held, Some(held)));
+        assert_eq!(receipt.status, protocol::Status::Held);
+    }
+    assert_eq!(promotions(&town), 1);
+}
+
+#[test]
+fn held_presses_together_are_told_to_operators_and_not_paged() {
+    let mut town = town();
+    for device in [100, 101, 102, 103] {
+        let until = town.now + DAY;
+        let block = Demand::Block { about: Town::about(device), until };
+        town.demand(block, Reach::Everywhere).unwrap();
+    }
+    let mut alerts = vec![];
+    for (device, metres) in [(0, 0), (100, 200), (100, 210), (101, 5_000)] {
+        alerts.push(town.send(device, Sent::at(metres)).0.message_id.alert());
+    }
+    assert!(town.acts().iter().all(|act| *act != "notice"), "two devices, and one far away");
+    alerts.push(town.send(102, Sent::at(-300)).0.message_id.alert());
+    let notice = town.decisions().last().unwrap().clone();
+    assert_eq!(notice.act, Act::Notice(Notice { alerts: 3, batch: None, model: None }));
+    assert_eq!(notice.actor, Actor::Rule(Rule::HeldTogether));
+    assert_eq!(notice.evidence, [alerts[4], alerts[2], alerts[0]]);
+    town.send(103, Sent::at(10));
+    assert_eq!(town.decisions().last().unwrap(), &notice, "no news until as many again");
+    assert_eq!(promotions(&town), 0);
+}
+
+#[test]
+fn full_tables_confirm_less_and_never_refuse() {
+    let config = DeskConfig { witnesses_max: 4, pending_max: 2, ..DeskConfig::default() };
+    let mut town = Town::within(Policy::default(), config);
+    for device in 0..8 {
+        let until = START + DAY;
+        let block = Demand::Block { about: Town::about(device), until };
+        town.demand(block, Reach::Everywhere).unwrap();
+        town.send(device, Sent::at(i64::from(device)));
+    }
+    for device in 100..110 {
+        assert_eq!(town.press(device).disposition, Disposition::Paged);
+    }
+    let sizes = town.desk.sizes().admission;
+    assert!(sizes.witnesses <= 4 && sizes.pending <= 2, "{sizes:?}");
+    assert_eq!(promotions(&town), 2, "the newest two were kept");
+}

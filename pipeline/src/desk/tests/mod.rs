@@ -1,0 +1,12 @@
+//! The desk, promise by promise, and against slow obvious models of it.
+
+mod confirm;
+mod identity;
+mod model;
+mod operators;
+mod press;
+mod rates;
+mod restart;
+mod rules;
+mod strikes;
+mod town;
