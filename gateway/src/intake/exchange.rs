@@ -188,3 +188,27 @@ async fn next_piece(receive: &mut RecvStream) -> Result<Option<Bytes>, ReadError
 fn fitting(message: Bytes) -> Option<Bytes> {
     (message.len() <= SIGNED_LEN_MAX).then_some(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::UnixMillis;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_checked_counts_for_or_against_an_address() {
+        let device = DeviceIndex(7);
+        let refused = |reason| Receipt::refused(reason, UnixMillis(0));
+        let shown = [
+            (Receipt::new(Status::Received, UnixMillis(0)), Proof::Given(device)),
+            (refused(Reason::Stale), Proof::Given(device)),
+            (refused(Reason::RateLimited), Proof::Given(device)),
+            (refused(Reason::Unproven), Proof::Failed),
+            (refused(Reason::Overloaded), Proof::Open),
+            (refused(Reason::Revoked), Proof::Open),
+        ];
+        for (receipt, proof) in shown {
+            assert_eq!(shown_by(&receipt, device), proof, "{receipt:?}");
+        }
+    }
+}
