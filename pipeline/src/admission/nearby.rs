@@ -20,6 +20,8 @@ use crate::{
 
 /// Witnesses in one cell: far more than it takes to confirm anything, and few enough to be looked through.
 const CELL_MAX: usize = 64;
+/// Of them by one device, so that one that presses without end does not push out the others.
+const DEVICE_MAX: usize = 8;
 /// Owners and batches that a press counts: as many as a policy may ask for.
 const COUNTED_MAX: usize = 16;
 
@@ -249,7 +251,7 @@ impl Nearby {
         }
     }
 
-    /// Witnesses, some of them superseded.
+    /// Witnesses, some of them forgotten already.
     pub(crate) fn witnesses(&self) -> usize {
         self.order.len()
     }
@@ -273,11 +275,14 @@ impl Nearby {
         tally
     }
 
-    /// Keeps a witness: one of each device in a cell, the newest.
+    /// Keeps a witness, and of each cell and of each device in it the newest.
     fn place(&mut self, witness: Witness, cell: Cell, len_max: usize) {
         let there = self.witnesses.entry(cell).or_default();
-        there.retain(|other| other.raiser.device != witness.raiser.device);
-        if there.len() >= CELL_MAX {
+        let own = |other: &Witness| other.raiser.device == witness.raiser.device;
+        if there.iter().filter(|other| own(other)).count() >= DEVICE_MAX {
+            let oldest = there.iter().position(own);
+            oldest.and_then(|place| there.remove(place));
+        } else if there.len() >= CELL_MAX {
             there.pop_front();
         }
         there.push_back(witness);
@@ -288,7 +293,7 @@ impl Nearby {
         }
     }
 
-    /// Removes the witness that came then and there, unless it was superseded.
+    /// Removes the witness that came then and there, if it is still kept.
     fn displace(&mut self, at: Time, cell: Cell, device: DeviceIndex) {
         let Some(there) = self.witnesses.get_mut(&cell) else { return };
         there.retain(|witness| (witness.raiser.at, witness.raiser.device) != (at, device));

@@ -4,6 +4,7 @@ mod confirm;
 mod identity;
 mod model;
 mod operators;
+mod oracle;
 mod press;
 mod rates;
 mod restart;
