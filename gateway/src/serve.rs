@@ -22,8 +22,8 @@ use crate::feed::{Feed, FeedParts};
 use crate::identity::{Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
 use crate::journal::JournalError;
-use crate::operator::{self, OperatorParts};
-use crate::ready::{JOURNAL_FILE, Ready, ReadyError};
+use crate::operator::{self, ApiParts, OperatorParts};
+use crate::ready::{JOURNAL_FILE, Ready, ReadyError, SEARCH_FILE};
 use crate::registry::{self, Changes, Loaded, StoreError, Watcher};
 use crate::reload::{Reload, ReloadError};
 use crate::search::SearchError;
@@ -128,13 +128,11 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         };
         let signals = Signals::listen()?;
         let (close_operator, operator_closing) = watch::channel(false);
-        let rendered = prometheus.clone();
         let parts = OperatorParts {
             listener,
             feed: Arc::clone(&feed),
-            metrics: Arc::new(move || rendered.render()),
+            api: api(config, (&identity, &enrolled), &reload, &spine, prometheus.clone()),
             journal_failure: spine.failure.clone(),
-            decisions: spine.decisions.clone(),
             closing: operator_closing,
         };
         let operator = tokio::spawn(operator::serve(parts));
@@ -166,6 +164,29 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     // What is left on the runtime waits for subscribers that are gone.
     runtime.shutdown_background();
     ended
+}
+
+/// What operators ask, and whom.
+fn api(
+    config: &Config,
+    (identity, enrolled): (&Identity, &Loaded),
+    reload: &Reload,
+    spine: &Spine,
+    metrics: PrometheusHandle,
+) -> ApiParts {
+    ApiParts {
+        search: config.data_dir.join(SEARCH_FILE),
+        journal: config.data_dir.join(JOURNAL_FILE),
+        data_dir: config.data_dir.clone(),
+        registry: Arc::clone(&enrolled.registry),
+        operators: Arc::clone(&enrolled.operators),
+        subscribers: Arc::clone(&enrolled.subscribers),
+        zones: reload.zones(),
+        cursor_key: identity.cursor_key,
+        decider: Arc::new(spine.decisions.clone()),
+        metrics: Arc::new(move || metrics.render()),
+        now: Arc::new(clock::now),
+    }
 }
 
 /// A panic is a bug. A gateway with a dead room would go on promising, so it ends whole and is started again.

@@ -12,7 +12,7 @@ use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use pipeline::Cursor;
 
 /// Length of a sealed cursor in text: 16 bytes as lower-case hexadecimal.
-pub(super) const SEALED_LEN: usize = 32;
+pub(crate) const SEALED_LEN: usize = 32;
 
 /// Proves that a block was sealed here: a block under another key shows these with a chance of 2^-48.
 const CHECK: [u8; 6] = *b"cursor";
@@ -43,7 +43,7 @@ impl CursorCodec {
 
     /// The `id:` of the event at `cursor`: always the same text for the same place.
     #[must_use]
-    pub(super) fn seal(&self, cursor: Cursor) -> [u8; SEALED_LEN] {
+    pub(crate) fn seal(&self, cursor: Cursor) -> [u8; SEALED_LEN] {
         self.seal_salted(cursor, 0)
     }
 

@@ -32,6 +32,18 @@ struct DecisionData<'a> {
     evidence: Evidence<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<StandingData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<NoticeFields<'a>>,
+}
+
+/// What a notice tells.
+#[derive(Serialize)]
+struct NoticeFields<'a> {
+    alerts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
 }
 
 /// The JSON of a notice.
@@ -40,11 +52,8 @@ struct NoticeData<'a> {
     decided_at: Moment,
     actor: ActorData<'a>,
     zone: &'a str,
-    alerts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
+    #[serde(flatten)]
+    told: NoticeFields<'a>,
     evidence: Evidence<'a>,
 }
 
@@ -155,6 +164,33 @@ fn decision_data(decision: &Decision) -> DecisionData<'_> {
         reason: decision.reason.as_deref(),
         evidence: Evidence(&decision.evidence),
         standing: decision.standing.as_ref().map(StandingData::from),
+        notice: match &decision.act {
+            Act::Notice(notice) => Some(notice.into()),
+            _ => None,
+        },
+    }
+}
+
+/// A decision of any kind, with the id that its event has.
+pub(crate) fn decision_value(
+    decision: &Decision,
+    codec: &CursorCodec,
+) -> serde_json::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(decision_data(decision))?;
+    if let Some(fields) = value.as_object_mut() {
+        let id = codec.seal(decision.cursor);
+        fields.insert("id".to_owned(), ascii(&id).into());
+    }
+    Ok(value)
+}
+
+impl<'a> From<&'a Notice> for NoticeFields<'a> {
+    fn from(notice: &'a Notice) -> Self {
+        Self {
+            alerts: notice.alerts,
+            batch: notice.batch.as_deref(),
+            model: notice.model.as_deref(),
+        }
     }
 }
 
@@ -163,9 +199,7 @@ fn notice_data<'a>(decision: &'a Decision, notice: &'a Notice) -> NoticeData<'a>
         decided_at: decision.decided_at.into(),
         actor: (&decision.actor).into(),
         zone: decision.zone.as_str(),
-        alerts: notice.alerts,
-        batch: notice.batch.as_deref(),
-        model: notice.model.as_deref(),
+        told: notice.into(),
         evidence: Evidence(&decision.evidence),
     }
 }

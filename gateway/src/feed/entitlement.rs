@@ -9,7 +9,7 @@ use pipeline::{ZoneId, Zones};
 
 /// The zones of one subscriber, in one version of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entitlement {
+pub(crate) enum Entitlement {
     /// The root: every event.
     Everything,
     /// Events of these zones.
@@ -18,7 +18,7 @@ pub(super) enum Entitlement {
 
 impl Entitlement {
     /// What a token for `granted` zones may see.
-    pub(super) fn new(granted: &[ZoneId], zones: &Zones) -> Self {
+    pub(crate) fn new(granted: &[ZoneId], zones: &Zones) -> Self {
         let known: Vec<_> = granted.iter().filter_map(|id| zones.find(id.as_str())).collect();
         if known.contains(&zones.root()) {
             return Self::Everything;
@@ -32,7 +32,7 @@ impl Entitlement {
     }
 
     /// Whether events of `zone` may be seen.
-    pub(super) fn allows(&self, zone: &ZoneId) -> bool {
+    pub(crate) fn allows(&self, zone: &ZoneId) -> bool {
         match self {
             Self::Everything => true,
             Self::Zones(zones) => zones.contains(zone),

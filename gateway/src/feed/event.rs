@@ -43,7 +43,7 @@ struct EventData<'a> {
 
 /// Where, and who says so.
 #[derive(Serialize)]
-struct Place {
+pub(crate) struct Place {
     lat: f64,
     lon: f64,
     radius_m: u32,
@@ -66,7 +66,7 @@ impl Place {
 }
 
 /// The names of the labels, in order of their bits.
-struct Flags(Labels);
+pub(crate) struct Flags(pub(crate) Labels);
 
 impl Serialize for Flags {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -115,11 +115,6 @@ fn encode_message(
 
 fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let message = decode(record);
-    let position = match (message.and_then(|message| message.position), record.site) {
-        (Some(position), _) => Some(Place::new(&position, "message")),
-        (None, Some(site)) => Some(Place::new(&site, "enrolled_site")),
-        (None, None) => None,
-    };
     let alert_id = record.alert.map(|alert| hex(alert.as_bytes()));
     let message_id = hex(record.message_id.as_bytes());
     let device_id = hex(record.device.as_bytes());
@@ -131,7 +126,7 @@ fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json:
         device_id: ascii(&device_id),
         kind: record.kind.name(),
         category: record.category.name(),
-        position,
+        position: place(message.as_ref(), record),
         zone: record.zone.as_str(),
         received_at: ascii(&received_at),
         flags: Flags(record.labels),
@@ -143,6 +138,55 @@ fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json:
         note: message.and_then(|message| message.note),
     };
     serde_json::to_writer(out, &data)
+}
+
+fn place(message: Option<&Message<'_>>, record: &Record) -> Option<Place> {
+    match (message.and_then(|message| message.position), record.site) {
+        (Some(position), _) => Some(Place::new(&position, "message")),
+        (None, Some(site)) => Some(Place::new(&site, "enrolled_site")),
+        (None, None) => None,
+    }
+}
+
+/// What a message itself says, as far as only those who are entitled to its zone may know it.
+#[derive(Serialize, Default)]
+pub(crate) struct Content {
+    pub(crate) position: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    battery: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl Content {
+    /// What `record`'s message says.
+    pub(crate) fn of(record: &Record) -> Self {
+        let message = decode(record);
+        Self {
+            position: place(message.as_ref(), record),
+            battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
+            note: message.and_then(|message| message.note).map(str::to_owned),
+        }
+    }
+}
+
+impl Place {
+    /// Longitude and latitude, in the order of GeoJSON (RFC 7946 section 3.1.1).
+    pub(crate) fn lon_lat(&self) -> [f64; 2] {
+        [self.lon, self.lat]
+    }
+}
+
+/// A message as its event states it.
+pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
+    let mut text = vec![];
+    write_data(record, false, &mut text)?;
+    serde_json::from_slice(&text)
+}
+
+/// `time` as events state it.
+pub(crate) fn time_text(time: Time) -> String {
+    ascii(&rfc3339(time)).to_owned()
 }
 
 /// The message in the record's signed bytes.

@@ -79,7 +79,7 @@ fn respond(subscription: Subscription) -> Response {
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1; the scheme's case does not matter).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();

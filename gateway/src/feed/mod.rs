@@ -23,9 +23,13 @@ mod stream;
 mod testing;
 
 pub use cursor::{CursorCodec, CursorError};
+pub(crate) use decision::decision_value;
+pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
+pub(crate) use event::{Content, Flags, message_value, time_text};
 pub use head::Head;
+pub(crate) use http::bearer;
 pub use http::router;
 pub use problem::Problem;
-pub use stall::{BEATS_PER_TIMEOUT, Pulse, Streams};
+pub use stall::{BEATS_PER_TIMEOUT, Pulse, Stall, Streams};
 pub use state::{Feed, FeedParts};

@@ -17,6 +17,11 @@ pub struct Problem {
     pub detail: String,
 }
 
+impl Problem {
+    /// What a problem is sent as.
+    pub const MEDIA_TYPE: &str = "application/problem+json";
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -34,7 +39,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
-        let json = HeaderValue::from_static("application/problem+json");
+        let json = HeaderValue::from_static(Self::MEDIA_TYPE);
         (self.status, [(header::CONTENT_TYPE, json)], text).into_response()
     }
 }

@@ -3,7 +3,7 @@
 //! A stream that is not pulled cannot end itself, so whoever owns the connection watches: it counts beats since a
 //! stream last handed something over without being asked for more. Beats are counted, so no clock is read.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Beats per write timeout: a stalled stream is found after one timeout, at most a quarter of it later.
@@ -11,7 +11,7 @@ pub const BEATS_PER_TIMEOUT: u32 = 4;
 
 /// A stream's side: 0 while the client waits for us, otherwise 1 and the beats since we wait for the client.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Stall(Arc<AtomicU32>);
+pub struct Stall(Arc<AtomicU32>);
 
 impl Stall {
     /// The client took everything and asks for more.
@@ -27,7 +27,11 @@ impl Stall {
 
 /// A connection's side: the streams that are open on it.
 #[derive(Debug, Default, Clone)]
-pub struct Streams(Arc<Mutex<Vec<Weak<AtomicU32>>>>);
+pub struct Streams {
+    streams: Arc<Mutex<Vec<Weak<AtomicU32>>>>,
+    /// Whether something else than a stream was asked for since the last beat.
+    asked: Arc<AtomicBool>,
+}
 
 /// How the streams of a connection are doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +52,20 @@ impl Streams {
         stall
     }
 
+    /// To be held while something else than a stream is answered: the connection is not idle meanwhile, nor at the next
+    /// beat.
+    #[must_use]
+    pub fn busy(&self) -> Stall {
+        self.asked.store(true, Ordering::Relaxed);
+        self.open()
+    }
+
     /// To be called [`BEATS_PER_TIMEOUT`] times per write timeout.
     #[must_use]
     pub fn beat(&self) -> Pulse {
         let mut streams = self.lock();
-        let mut pulse = Pulse::Idle;
+        let asked = self.asked.swap(false, Ordering::Relaxed);
+        let mut pulse = if asked { Pulse::Alive } else { Pulse::Idle };
         streams.retain(|stream| {
             let Some(beats) = stream.upgrade() else { return false };
             let waiting = beats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |beats| {
@@ -69,7 +82,7 @@ impl Streams {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<AtomicU32>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -50,6 +50,14 @@ impl Reader {
             .map_err(|error| JournalError::sqlite("read", &self.path, &error))
     }
 
+    /// The entry at `cursor`; nothing if the journal ends before it.
+    ///
+    /// # Errors
+    /// If the journal is damaged or the disk cannot be read.
+    pub fn entry(&mut self, cursor: Cursor) -> Result<Option<Entry>, JournalError> {
+        Ok(self.read_after(Cursor(cursor.0.saturating_sub(1)), 1)?.pop())
+    }
+
     /// The last synced entry's cursor; 0 if there is none.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
-//! The operator's side over HTTP/1.1 and h2c: the feed, whether the gateway is well, and its metrics.
+//! The operator's side over HTTP/1.1 and HTTP/2: the feed, the operators' interface, whether the gateway is well, and its
+//! metrics.
 //!
 //! It is given a bound listener and the rooms that it shows. When the gateway stops, it ends every stream only after it
 //! has delivered what was pushed. It is plain HTTP: it belongs on a loopback or a trusted network, or behind a proxy that
 //! speaks TLS.
 
+mod api;
 mod connection;
 
 use std::sync::Arc;
@@ -19,10 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::desk::Decisions;
 use crate::feed::{Feed, Problem};
 use crate::journal::JournalError;
 use connection::Connections;
+
+pub use api::{ApiParts, Decider, Deciding};
 
 /// Connections beyond those of subscribers, for health checks and metrics.
 const SPARE_CONNECTIONS: usize = 64;
@@ -39,12 +42,10 @@ pub struct OperatorParts {
     pub listener: TcpListener,
     /// The feed. Its streams stand still unless [`Feed::run`] runs.
     pub feed: Arc<Feed>,
+    /// The operators' interface.
+    pub api: ApiParts,
     /// Why the journal has stopped, if it has.
     pub journal_failure: watch::Receiver<Option<Arc<JournalError>>>,
-    /// The way to the desk.
-    pub decisions: Decisions,
-    /// The metrics as Prometheus text.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Turns true when the gateway stops, after the last push to the feed's head.
     pub closing: watch::Receiver<bool>,
 }
@@ -60,10 +61,12 @@ struct Shown {
 ///
 /// Set a time on it: a client that takes little can draw that out.
 pub async fn serve(parts: OperatorParts) {
-    let OperatorParts { listener, feed, journal_failure, metrics, mut closing, .. } = parts;
+    let OperatorParts { listener, feed, api, journal_failure, mut closing } = parts;
+    let metrics = Arc::clone(&api.metrics);
     let write_timeout = feed.config().write_timeout;
     let places = Arc::new(Semaphore::new(feed.config().subscribers_max + SPARE_CONNECTIONS));
-    let router = router(Arc::clone(&feed), Shown { journal_failure, metrics });
+    let shown = Shown { journal_failure, metrics };
+    let router = router(Arc::clone(&feed), api, shown);
     let connections = Connections::new(router, write_timeout, closing.clone());
     let mut open = JoinSet::new();
     loop {
@@ -83,13 +86,15 @@ pub async fn serve(parts: OperatorParts) {
     while open.join_next().await.is_some() {}
 }
 
-fn router(feed: Arc<Feed>, shown: Shown) -> Router {
+fn router(feed: Arc<Feed>, api: ApiParts, shown: Shown) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .with_state(shown)
         .merge(crate::feed::router(feed))
+        .merge(api::router(api))
         .fallback(not_found)
+        .method_not_allowed_fallback(other_method)
 }
 
 /// The next connection, once there is a place for it.
@@ -146,6 +151,15 @@ async fn not_found() -> Problem {
         name: "not-found",
         title: "nothing is here",
         status: StatusCode::NOT_FOUND,
-        detail: "there are /v1/feed, /healthz and /metrics".into(),
+        detail: "there are /v1/feed, /healthz, /metrics and what /v1/openapi.json describes".into(),
+    }
+}
+
+async fn other_method() -> Problem {
+    Problem {
+        name: "method",
+        title: "another method is asked for",
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        detail: "the header `Allow` names those that are answered here".into(),
     }
 }

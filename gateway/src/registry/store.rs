@@ -154,6 +154,14 @@ impl Store {
         Ok(Self { connection })
     }
 
+    /// Opens the registry in `data_dir` for looking. There must be one.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn open_reader(data_dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: sqlite::open_reader(&data_dir.join(REGISTRY_FILE))? })
+    }
+
     /// How many devices are enrolled.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ("gateway_lookups_total", "Look-ups in index and journal on behalf of the desk."),
     ("gateway_messages_read_total", "Messages that could be read, by kind."),
     ("gateway_messages_total", "Messages whose first byte arrived."),
+    ("gateway_operator_refused_total", "Requests of operators that were refused, by reason."),
     ("gateway_receipts_total", "Receipts given, by status and reason."),
     ("gateway_reloads_total", "Reloads of zones and policy, by outcome."),
     ("gateway_search_records_total", "Journal entries indexed."),

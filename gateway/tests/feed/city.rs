@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
 use gateway::feed::{Feed, FeedParts, Head};
 use gateway::journal::{Journal, JournalError};
-use gateway::operator::{OperatorParts, serve};
+use gateway::operator::{ApiParts, OperatorParts, serve};
 use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
 use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
 use protocol::{
@@ -87,9 +87,8 @@ impl City {
         let operator = serve(OperatorParts {
             listener,
             feed: Arc::clone(&feed),
-            decisions: gateway::desk::decisions(1).0,
+            api: Self::api(dir.path()),
             journal_failure,
-            metrics: Arc::new(|| "metrics_total 1\n".to_owned()),
             closing,
         });
         let running = Arc::clone(&feed);
@@ -114,6 +113,23 @@ impl City {
             http: reqwest::Client::new(),
             server,
             shutdown,
+        }
+    }
+
+    /// The operators' interface of a city that has none.
+    fn api(folder: &std::path::Path) -> ApiParts {
+        ApiParts {
+            search: folder.join("search.db"),
+            journal: folder.join("journal.db"),
+            data_dir: folder.to_owned(),
+            registry: Arc::default(),
+            operators: Arc::default(),
+            subscribers: Arc::default(),
+            zones: Arc::new(ArcSwap::from_pointee(town("town"))),
+            cursor_key: CURSOR_KEY,
+            decider: Arc::new(gateway::desk::decisions(1).0),
+            metrics: Arc::new(|| "metrics_total 1\n".to_owned()),
+            now: Arc::new(|| Time(0)),
         }
     }
 

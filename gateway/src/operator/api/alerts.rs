@@ -1,0 +1,235 @@
+//! `GET /v1/alerts` and `GET /v1/alerts/{id}`: what was raised in the caller's zones, and what became of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use pipeline::Entry;
+use protocol::{AlertId, Category, DeviceId, Label};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::books::{BookError, Volumes};
+use super::caller::Caller;
+use super::query::{self, Paging};
+use super::refusal::Refusal;
+use super::{Api, sealed};
+use crate::feed::{Content, CursorCodec, Flags, decision_value, message_value, time_text};
+use crate::search::{AlertQuery, AlertRow, AlertState, DecisionQuery};
+
+/// Messages, and decisions, that are shown with one alert, at most.
+const FOLLOWERS_MAX: u32 = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    since: Option<String>,
+    until: Option<String>,
+    zone: Option<String>,
+    device: Option<String>,
+    state: Option<String>,
+    category: Option<String>,
+    before: Option<String>,
+    limit: Option<usize>,
+    format: Option<String>,
+}
+
+/// An alert as it is answered. Names are part of the contract; names may be added.
+#[derive(Serialize)]
+struct AlertData {
+    alert_id: String,
+    device_id: String,
+    category: &'static str,
+    zone: String,
+    received_at: String,
+    flags: Flags,
+    state: &'static str,
+    cancelled: bool,
+    updates: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joins: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<bool>,
+    #[serde(flatten)]
+    content: Content,
+}
+
+impl AlertData {
+    /// The alert in `row`, with what its message says. One whose message was erased is shown without.
+    fn new(row: &AlertRow, volumes: &mut Volumes) -> Self {
+        let record = volumes.message(row.cursor);
+        let content = record.as_ref().map(Content::of).unwrap_or_default();
+        Self {
+            alert_id: row.alert.to_string(),
+            device_id: row.device.to_string(),
+            category: row.category.name(),
+            zone: row.zone.to_string(),
+            received_at: time_text(row.received_at),
+            flags: Flags(row.labels),
+            state: row.state.name(),
+            cancelled: row.cancelled,
+            updates: row.updates,
+            verdict: row.verdict.map(pipeline::Verdict::name),
+            joins: row.joins.map(|alert| alert.to_string()),
+            silent: row.labels.contains(Label::Silent).then_some(true),
+            content,
+        }
+    }
+
+    /// The alert as a feature of GeoJSON (RFC 7946 section 3.2); its geometry is null where no place is known.
+    fn feature(&self) -> serde_json::Result<Value> {
+        let point = |place| json!({"type": "Point", "coordinates": place});
+        let geometry = self.content.position.as_ref().map(|place| point(place.lon_lat()));
+        Ok(json!({
+            "type": "Feature",
+            "id": self.alert_id,
+            "geometry": geometry,
+            "properties": serde_json::to_value(self)?,
+        }))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    GeoJson,
+}
+
+impl Format {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "geojson" => Some(Self::GeoJson),
+            _ => None,
+        }
+    }
+
+    /// What `Accept` asks for; JSON unless it names GeoJSON.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        match accept {
+            Some(accept) if accept.contains(GEO_JSON) => Self::GeoJson,
+            _ => Self::Json,
+        }
+    }
+}
+
+const GEO_JSON: &str = "application/geo+json";
+
+/// Searches.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let caller = Caller::who_sees_alerts(&api, &headers)?;
+    let asked: Asked = query::query(&uri)?;
+    let period = (asked.since.as_deref(), asked.until.as_deref());
+    let paging = Paging::new(asked.before.as_deref(), period, asked.limit, &api.codec)?;
+    let format = query::named("format", asked.format.as_deref(), Format::from_name)?
+        .unwrap_or_else(|| Format::accepted(&headers));
+    let wanted = AlertQuery {
+        before: paging.before,
+        period: paging.period,
+        device: asked.device.as_deref().map(query::id).transpose()?.map(DeviceId),
+        state: query::named("state", asked.state.as_deref(), AlertState::from_name)?,
+        category: query::named("category", asked.category.as_deref(), Category::from_name)?,
+        limit: paging.limit,
+    };
+    let zones = asked.zone.as_deref().map(|zone| caller.within(zone)).transpose()?;
+    let (alerts, next) = api
+        .books
+        .read(move |volumes| {
+            let allowed = |zone: &_| match &zones {
+                Some(zones) => zones.allows(zone) && caller.allows(zone),
+                None => caller.allows(zone),
+            };
+            let page = volumes.lookup.alerts(&wanted, allowed)?;
+            let alerts = page.alerts.iter().map(|row| AlertData::new(row, volumes));
+            Ok((alerts.collect::<Vec<_>>(), page.next))
+        })
+        .await?;
+    let next = next.map(|next| sealed(&api.codec, next));
+    respond(&alerts, next.as_deref(), format).map_err(|_| Refusal::Unreadable)
+}
+
+fn respond(
+    alerts: &[AlertData],
+    next: Option<&str>,
+    format: Format,
+) -> serde_json::Result<Response> {
+    let mut answer = match format {
+        Format::Json => json!({"alerts": serde_json::to_value(alerts)?}),
+        Format::GeoJson => {
+            let features = alerts.iter().map(AlertData::feature);
+            json!({
+                "type": "FeatureCollection",
+                "features": features.collect::<serde_json::Result<Vec<_>>>()?,
+            })
+        }
+    };
+    if let (Some(next), Some(fields)) = (next, answer.as_object_mut()) {
+        fields.insert("next".to_owned(), next.into());
+    }
+    let mut response = Json(answer).into_response();
+    if format == Format::GeoJson {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(GEO_JSON));
+    }
+    Ok(response)
+}
+
+/// One alert, with the messages and decisions that followed.
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Refusal> {
+    let caller = Caller::who_sees_alerts(&api, &headers)?;
+    let alert = AlertId(query::id(&id)?);
+    let codec = Arc::clone(&api.codec);
+    let answer = api
+        .books
+        .read(move |volumes| {
+            let Some(row) = volumes.lookup.alert(alert)? else {
+                return Ok(Err(Refusal::UnknownAlert(alert)));
+            };
+            if let Err(refusal) = caller.must_reach(&row.zone) {
+                return Ok(Err(refusal));
+            }
+            with_followers(&row, &caller, &codec, volumes).map(Ok)
+        })
+        .await??;
+    Ok(Json(answer))
+}
+
+fn with_followers(
+    row: &AlertRow,
+    caller: &Caller,
+    codec: &CursorCodec,
+    volumes: &mut Volumes,
+) -> Result<Value, BookError> {
+    let mut messages = vec![];
+    for cursor in volumes.lookup.followers(row, FOLLOWERS_MAX)? {
+        let seen = volumes.message(cursor).filter(|record| caller.allows(&record.zone));
+        messages.extend(seen.and_then(|record| message_value(&record).ok()));
+    }
+    let limit = usize::try_from(FOLLOWERS_MAX).unwrap_or(usize::MAX);
+    let about = DecisionQuery { alert: Some(row.alert), limit, ..DecisionQuery::default() };
+    let decided = volumes.lookup.decisions(&about, |zone| caller.allows(zone))?;
+    let mut decisions = vec![];
+    for cursor in decided.decisions {
+        if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)? {
+            decisions.extend(decision_value(&decision, codec).ok());
+        }
+    }
+    let mut answer = serde_json::to_value(AlertData::new(row, volumes)).unwrap_or_default();
+    if let Some(fields) = answer.as_object_mut() {
+        fields.insert("messages".to_owned(), messages.into());
+        fields.insert("decisions".to_owned(), decisions.into());
+    }
+    Ok(answer)
+}

@@ -1,0 +1,157 @@
+//! What operators decide: verdicts on alerts; blocks, their end, and appeals of devices.
+//!
+//! The role is asked here; whether there is such an alert, whether it lies within reach and whether there is anything to
+//! lift is the desk's to say. An answer comes when the decision is on disk.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use pipeline::{About, DecisionAnswer, Demand, REASON_LEN_MAX, Request, Span, Verdict};
+use protocol::{AlertId, DeviceId};
+use serde::{Deserialize, Serialize};
+
+use super::caller::Caller;
+use super::devices::StandingData;
+use super::query::{self, Why};
+use super::refusal::Refusal;
+use super::{Api, sealed};
+use crate::desk::Undecided;
+use crate::feed::time_text;
+
+/// The longest block that can be asked for at all, in seconds: ten years. The policy allows less.
+const BLOCK_S_MAX: u64 = 3_653 * 86_400;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerdictBody {
+    verdict: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlockBody {
+    duration_s: u64,
+    reason: String,
+}
+
+/// What was decided.
+#[derive(Serialize)]
+pub(super) struct DecisionData {
+    id: String,
+    decided_at: String,
+    device_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<StandingData>,
+    promoted: bool,
+}
+
+/// Says what an alert was.
+pub(super) async fn verdict(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<DecisionData>, Refusal> {
+    let caller = Caller::who_decides(&api, &headers)?;
+    let alert = AlertId(query::id(&id)?);
+    let body: VerdictBody = query::body(&headers, &body)?;
+    let verdict = Verdict::from_name(&body.verdict).ok_or_else(|| {
+        Refusal::Unfit("verdict is one of genuine, prank, test, accidental".to_owned())
+    })?;
+    decide(&api, &caller, Demand::Verdict { alert, verdict }, body.reason).await
+}
+
+/// Holds a device's raises for a time.
+pub(super) async fn block(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<DecisionData>, Refusal> {
+    let caller = Caller::who_decides(&api, &headers)?;
+    let id = query::id(&id)?;
+    let BlockBody { duration_s, reason } = query::body(&headers, &body)?;
+    if !(1..=BLOCK_S_MAX).contains(&duration_s) {
+        return Err(Refusal::Unfit(format!(
+            "duration_s is {duration_s}; write 1 to {BLOCK_S_MAX}"
+        )));
+    }
+    let span = Span::from_secs(duration_s);
+    if caller.operator.role.block_max().is_some_and(|longest| span > longest) {
+        return Err(Refusal::Role("a supervisor, or block for 86400 seconds at most"));
+    }
+    let about = about(&api, &caller, DeviceId(id)).await?;
+    let until = (api.now)() + span;
+    decide(&api, &caller, Demand::Block { about, until }, Some(reason)).await
+}
+
+/// Lifts a block.
+pub(super) async fn unblock(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<DecisionData>, Refusal> {
+    let caller = Caller::who_decides(&api, &headers)?;
+    let id = query::id(&id)?;
+    let Why { reason } = query::body(&headers, &body)?;
+    let about = about(&api, &caller, DeviceId(id)).await?;
+    decide(&api, &caller, Demand::Unblock(about), Some(reason)).await
+}
+
+/// Notes an objection.
+pub(super) async fn appeal(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<DecisionData>, Refusal> {
+    let caller = Caller::who_decides(&api, &headers)?;
+    let id = query::id(&id)?;
+    let Why { reason } = query::body(&headers, &body)?;
+    let about = about(&api, &caller, DeviceId(id)).await?;
+    decide(&api, &caller, Demand::Appeal(about), Some(reason)).await
+}
+
+/// The device as registry and index know it.
+async fn about(api: &Api, caller: &Caller, device: DeviceId) -> Result<About, Refusal> {
+    let index = api.registry.index_of(&device).ok_or(Refusal::UnknownDevice(device))?;
+    let seen = api.books.read(move |volumes| Ok(volumes.lookup.device(device)?)).await?;
+    let zone = seen.zone.unwrap_or_else(|| caller.root());
+    caller.must_reach(&zone)?;
+    Ok(About { device, index, zone })
+}
+
+async fn decide(
+    api: &Api,
+    caller: &Caller,
+    demand: Demand,
+    reason: Option<String>,
+) -> Result<Json<DecisionData>, Refusal> {
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.len() > REASON_LEN_MAX) {
+        return Err(Refusal::Unfit(format!("reason is longer than {REASON_LEN_MAX} bytes")));
+    }
+    let request = Request {
+        actor: Arc::clone(&caller.operator.name),
+        reach: caller.reach(),
+        demand,
+        reason: reason.map(Arc::from),
+    };
+    let answer = api.decider.decide(request).await.map_err(|error| match error {
+        Undecided::Refused(refusal) => refusal.into(),
+        Undecided::Stopping => Refusal::Stopping,
+    })?;
+    let DecisionAnswer { cursor, decided_at, device, standing, promoted } = answer;
+    Ok(Json(DecisionData {
+        id: sealed(&api.codec, cursor),
+        decided_at: time_text(decided_at),
+        device_id: device.to_string(),
+        standing: standing.map(|standing| StandingData::new(&standing, (api.now)())),
+        promoted,
+    }))
+}
