@@ -73,7 +73,7 @@ pub struct Receipt {
     pub retry_after_ms: Option<u64>,
     /// Key 7: the gateway's clock. A device moves its own forward by it, never back.
     pub gateway_clock: UnixMillis,
-    /// Key 8: whom to call, where nobody was paged. Only with status held.
+    /// Key 8: whom to call, where nobody was paged: with status held, and with duplicate where the first copy was held.
     pub call: Option<ShortText>,
     /// Key 9: what lets this sender ask for the alert's status. Over TLS only.
     pub status_key: Option<[u8; 16]>,

@@ -74,6 +74,11 @@ impl Report {
             Status::Received => {
                 format!("Received. Alert {alert}: on disk and on its way to the command centre.")
             }
+            Status::Duplicate if receipt.call.is_some() => format!(
+                "Received, already the first time, and waiting for an operator. Alert {alert}: an earlier copy is on \
+                 disk.{}",
+                call_now(receipt)
+            ),
             Status::Duplicate => format!(
                 "Received, already the first time. Alert {alert}: an earlier copy is on disk and on its way to the \
                  command centre."
@@ -81,9 +86,7 @@ impl Report {
             Status::Held => format!(
                 "Received, and waiting for an operator. Alert {alert}: on disk; somebody at the command centre looks \
                  at it before anyone is sent.{}",
-                receipt.call.map_or_else(String::new, |call| format!(
-                    " If you need help, call {call} now."
-                ))
+                call_now(receipt)
             ),
             Status::Refused => {
                 let why = receipt.reason.map_or("no reason given", |reason| reason.in_words());
@@ -119,6 +122,10 @@ impl Report {
     pub(super) fn text(&self, json: bool) -> anyhow::Result<String> {
         if json { Ok(serde_json::to_string(self)?) } else { Ok(self.words.clone()) }
     }
+}
+
+fn call_now(receipt: &Receipt) -> String {
+    receipt.call.map_or_else(String::new, |call| format!(" If you need help, call {call} now."))
 }
 
 fn because(failure: Option<&AttemptError>) -> String {
@@ -166,10 +173,13 @@ mod tests {
 
     #[test]
     fn a_held_press_tells_whom_to_call() {
-        let receipt =
-            Receipt { call: ShortText::new("110"), ..Receipt::new(Status::Held, UnixMillis(0)) };
-        let report = Report::settled(ALERT, &receipt, 1);
-        assert!(report.words.ends_with("If you need help, call 110 now."), "{}", report.words);
+        for status in [Status::Held, Status::Duplicate] {
+            let receipt =
+                Receipt { call: ShortText::new("110"), ..Receipt::new(status, UnixMillis(0)) };
+            let words = Report::settled(ALERT, &receipt, 1).words;
+            assert!(words.ends_with("If you need help, call 110 now."), "{words}");
+            assert!(words.contains("waiting for an operator"), "{words}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use protocol::{AlertId, DeviceId, Kind, Label, Labels, Position};
 
-use self::models::Models;
+use self::models::{ModelNumber, Models};
 use self::nearby::Nearby;
 pub(crate) use self::nearby::{Pending, Raiser};
 pub(crate) use self::note::{Findings, Telling};
@@ -30,7 +30,7 @@ pub(crate) use self::rates::retry_after_ms;
 use self::rates::{Class, Rates};
 use self::recent::Recent;
 use self::standings::Standings;
-use self::surge::{Name, Surges};
+use self::surge::{Census, Name, Surges};
 use crate::{
     Act, Actor, Cursor, Decision, DeskConfig, DeviceIndex, Disposition, Enrolment, Fleet, Grade,
     Hint, Model, Policy, Rule, Span, Standing, Time,
@@ -208,7 +208,11 @@ impl Admission {
         let model = self.model(sender, at);
         !labels.contains(Label::Late)
             && self.nearby.len() < self.pending_max
-            && self.surges.would_surge((sender.enrolment.batch, model), &self.policy, &self.fleet)
+            && self.surges.would_surge(
+                (sender.enrolment.batch, model),
+                &self.policy,
+                &self.census(),
+            )
             && !self
                 .nearby
                 .confirms(&self.raiser(AlertId([0; 16]), sender, at), &self.policy.corroboration)
@@ -279,8 +283,16 @@ impl Admission {
         }
     }
 
-    fn model(&self, sender: &Sender, at: Time) -> Option<Model> {
-        sender.model.or_else(|| self.models.get(sender.device, at, self.policy.horizon()))
+    /// What the message says that the device is, or what the device said lately.
+    fn model(&self, sender: &Sender, at: Time) -> Option<ModelNumber> {
+        match &sender.model {
+            Some(model) => self.models.find(model),
+            None => self.models.get(sender.device, at, self.policy.horizon()),
+        }
+    }
+
+    fn census(&self) -> Census<'_> {
+        Census { fleet: &self.fleet, models: &self.models }
     }
 
     fn forget(&mut self) {

@@ -10,10 +10,14 @@ use crate::{DeviceIndex, Model, Span, Time};
 /// Models told apart at one time; further ones are not known. A fleet has dozens.
 const MODELS_MAX: usize = 4_096;
 
+/// A model among those that are told apart here; means nothing after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ModelNumber(u16);
+
 #[derive(Debug, Default)]
 pub(crate) struct Models {
     names: Vec<Model>,
-    by_name: BTreeMap<Model, u16>,
+    by_name: BTreeMap<Model, ModelNumber>,
     devices: Vec<Stated>,
 }
 
@@ -33,16 +37,25 @@ impl Models {
             self.devices.resize(place + 1, Stated::default());
         }
         if let Some(stated) = self.devices.get_mut(place) {
-            *stated = Stated { at_s: seconds(at), model };
+            *stated = Stated { at_s: seconds(at), model: model.0 };
         }
     }
 
     /// What the device said it is, within `horizon` before `at`.
-    pub(crate) fn get(&self, device: DeviceIndex, at: Time, horizon: Span) -> Option<Model> {
+    pub(crate) fn get(&self, device: DeviceIndex, at: Time, horizon: Span) -> Option<ModelNumber> {
         let stated = self.devices.get(device.slot()).filter(|stated| stated.at_s > 0)?;
         let said_at = Time(u64::from(stated.at_s) * 1_000_000);
-        let model = self.names.get(usize::from(stated.model)).copied();
-        model.filter(|_| at.since(said_at) < horizon)
+        (at.since(said_at) < horizon).then_some(ModelNumber(stated.model))
+    }
+
+    /// The model of this name, if any device said it.
+    pub(crate) fn find(&self, name: &Model) -> Option<ModelNumber> {
+        self.by_name.get(name).copied()
+    }
+
+    /// What the model is called.
+    pub(crate) fn name(&self, model: ModelNumber) -> Option<Model> {
+        self.names.get(usize::from(model.0)).copied()
     }
 
     /// Models told apart.
@@ -50,16 +63,16 @@ impl Models {
         self.names.len()
     }
 
-    fn number(&mut self, model: Model) -> Option<u16> {
-        if let Some(number) = self.by_name.get(&model) {
-            return Some(*number);
+    fn number(&mut self, name: Model) -> Option<ModelNumber> {
+        if let Some(number) = self.find(&name) {
+            return Some(number);
         }
-        let number = u16::try_from(self.names.len()).ok()?;
+        let number = u16::try_from(self.names.len()).ok().map(ModelNumber)?;
         if self.names.len() >= MODELS_MAX {
             return None;
         }
-        self.names.push(model);
-        self.by_name.insert(model, number);
+        self.names.push(name);
+        self.by_name.insert(name, number);
         Some(number)
     }
 }
@@ -78,7 +91,8 @@ mod tests {
         let mut models = Models::default();
         assert_eq!(models.get(device, Time(5_000_000), Span::from_secs(10)), None);
         models.note(device, model, Time(5_000_000));
-        assert_eq!(models.get(device, Time(14_999_999), Span::from_secs(10)), Some(model));
+        let known = models.get(device, Time(14_999_999), Span::from_secs(10)).unwrap();
+        assert_eq!((models.name(known), models.find(&model)), (Some(model), Some(known)));
         assert_eq!(models.get(device, Time(15_000_000), Span::from_secs(10)), None);
         assert_eq!(models.get(DeviceIndex(2), Time(5_000_000), Span::from_secs(10)), None);
     }

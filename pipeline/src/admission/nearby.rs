@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use protocol::AlertId;
 
+use super::models::ModelNumber;
 use super::place::{Cell, Spot};
 use crate::policy::Corroboration;
 use crate::{
-    BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Model, Record, Span,
-    Time,
+    BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Record, Span, Time,
 };
 
 /// Witnesses in one cell: far more than it takes to confirm anything, and few enough to be looked through.
@@ -30,7 +30,7 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Nearby {
-    witnesses: Map<Cell, VecDeque<Witness>>,
+    witnesses: Map<Cell, Vec<Witness>>,
     /// When and where each witness came, oldest first.
     order: VecDeque<(Time, Cell, DeviceIndex)>,
     pending: BTreeMap<Cursor, Pending>,
@@ -45,14 +45,20 @@ pub(crate) struct Raiser {
     pub(crate) alert: AlertId,
     pub(crate) device: DeviceIndex,
     pub(crate) enrolment: Enrolment,
-    pub(crate) model: Option<Model>,
+    pub(crate) model: Option<ModelNumber>,
     pub(crate) at: Time,
     pub(crate) spot: Option<Spot>,
 }
 
+/// A raise that may confirm others, in 80 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Witness {
-    raiser: Raiser,
+    alert: AlertId,
+    device: DeviceIndex,
+    owner: Owner,
+    batch: Option<BatchIndex>,
+    model: Option<ModelNumber>,
+    at: Time,
     spot: Spot,
 }
 
@@ -91,7 +97,8 @@ impl Nearby {
     ) -> Vec<Cursor> {
         let Some(spot) = raiser.spot else { return vec![] };
         let cell = spot.cell(policy.radius_m);
-        self.place(Witness { raiser, spot }, cell, len_max);
+        let witness = Witness::of(&raiser, spot);
+        self.place(witness, cell, len_max);
         if self.pending.is_empty() {
             return vec![];
         }
@@ -101,7 +108,7 @@ impl Nearby {
         reached.retain(|cursor| {
             let Some(pending) = self.pending.get_mut(cursor) else { return false };
             let noticed = pending.is_noticed();
-            pending.tally.hear(&pending.raiser, noticed, &Witness { raiser, spot }, policy);
+            pending.tally.hear(&pending.raiser, noticed, &witness, policy);
             pending.tally.is_enough(policy)
         });
         reached
@@ -234,13 +241,11 @@ impl Nearby {
 
     /// Sorts everything by place anew: the reach has changed from `old` to `new`.
     pub(crate) fn rearrange(&mut self, new: &Corroboration, len_max: usize) {
-        let witnesses: Vec<_> =
-            std::mem::take(&mut self.witnesses).into_values().flatten().collect();
         let mut witnesses: Vec<_> =
-            witnesses.into_iter().map(|w| (w.raiser.at, w.raiser.device, w)).collect();
-        witnesses.sort_unstable_by_key(|(at, device, _)| (*at, *device));
+            std::mem::take(&mut self.witnesses).into_values().flatten().collect();
+        witnesses.sort_unstable_by_key(|witness| (witness.at, witness.device));
         self.order.clear();
-        for (_, _, witness) in witnesses {
+        for witness in witnesses {
             self.place(witness, witness.spot.cell(new.radius_m), len_max);
         }
         self.cells.clear();
@@ -277,16 +282,17 @@ impl Nearby {
 
     /// Keeps a witness, and of each cell and of each device in it the newest.
     fn place(&mut self, witness: Witness, cell: Cell, len_max: usize) {
-        let there = self.witnesses.entry(cell).or_default();
-        let own = |other: &Witness| other.raiser.device == witness.raiser.device;
+        // Most cells hold one; a vector that grows by itself would start with four.
+        let there = self.witnesses.entry(cell).or_insert_with(|| Vec::with_capacity(1));
+        let own = |other: &Witness| other.device == witness.device;
         if there.iter().filter(|other| own(other)).count() >= DEVICE_MAX {
             let oldest = there.iter().position(own);
-            oldest.and_then(|place| there.remove(place));
+            oldest.map(|place| there.remove(place));
         } else if there.len() >= CELL_MAX {
-            there.pop_front();
+            there.remove(0);
         }
-        there.push_back(witness);
-        self.order.push_back((witness.raiser.at, cell, witness.raiser.device));
+        there.push(witness);
+        self.order.push_back((witness.at, cell, witness.device));
         while self.order.len() > len_max.max(1) {
             let Some((at, cell, device)) = self.order.pop_front() else { break };
             self.displace(at, cell, device);
@@ -296,7 +302,7 @@ impl Nearby {
     /// Removes the witness that came then and there, if it is still kept.
     fn displace(&mut self, at: Time, cell: Cell, device: DeviceIndex) {
         let Some(there) = self.witnesses.get_mut(&cell) else { return };
-        there.retain(|witness| (witness.raiser.at, witness.raiser.device) != (at, device));
+        there.retain(|witness| (witness.at, witness.device) != (at, device));
         if there.is_empty() {
             self.witnesses.remove(&cell);
         }
@@ -318,23 +324,36 @@ impl Pending {
 impl Tally {
     /// Counts a witness, if it is one for a press by `own`.
     fn hear(&mut self, own: &Raiser, noticed: bool, witness: &Witness, policy: &Corroboration) {
-        let other = &witness.raiser;
         let near = own.spot.is_some_and(|spot| spot.is_within(witness.spot, policy.radius_m));
-        let apart = Span(own.at.0.abs_diff(other.at.0));
+        let apart = Span(own.at.0.abs_diff(witness.at.0));
         // What surges cannot be confirmed by more of the same.
         let of_a_kind = noticed
-            && (own.enrolment.batch.is_some() && own.enrolment.batch == other.enrolment.batch
-                || own.model.is_some() && own.model == other.model);
-        if near && apart <= policy.window && !of_a_kind && own.owner() != other.owner() {
-            count(&mut self.owners, other.owner());
-            count(&mut self.batches, other.enrolment.batch);
-            count(&mut self.alerts, other.alert);
+            && (own.enrolment.batch.is_some() && own.enrolment.batch == witness.batch
+                || own.model.is_some() && own.model == witness.model);
+        if near && apart <= policy.window && !of_a_kind && own.owner() != witness.owner {
+            count(&mut self.owners, witness.owner);
+            count(&mut self.batches, witness.batch);
+            count(&mut self.alerts, witness.alert);
         }
     }
 
     fn is_enough(&self, policy: &Corroboration) -> bool {
         self.owners.len() >= usize::from(policy.devices)
             && self.batches.len() >= usize::from(policy.batches)
+    }
+}
+
+impl Witness {
+    fn of(raiser: &Raiser, spot: Spot) -> Self {
+        Self {
+            alert: raiser.alert,
+            device: raiser.device,
+            owner: raiser.owner(),
+            batch: raiser.enrolment.batch,
+            model: raiser.model,
+            at: raiser.at,
+            spot,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::{AlertId, Kind, Label};
 
-use super::surge::{Group, State};
+use super::surge::{Census, Group, State};
 use super::{Admission, Raiser, Sender};
 use crate::{Cursor, DeviceIndex, Disposition, Grade, Notice, Record, Rule, Span};
 
@@ -107,7 +107,8 @@ impl Admission {
             findings.notice = self.notice_of(record.cursor);
         }
         if record.disposition == Disposition::Noticed {
-            self.surges.goes_on(&raiser, self.latest, &self.fleet);
+            let census = Census { fleet: &self.fleet, models: &self.models };
+            self.surges.goes_on(&raiser, self.latest, &census);
         }
     }
 
@@ -128,7 +129,7 @@ impl Admission {
     }
 
     fn note_phantom(&mut self, alert: AlertId, raiser: &Raiser, findings: &mut Findings) {
-        let Some(model) = raiser.model else { return };
+        let Some(model) = raiser.model.and_then(|model| self.models.name(model)) else { return };
         let rules = self.policy.rules.phantom.iter();
         let mut rules =
             rules.filter(|rule| model.as_str().starts_with(rule.model.as_str())).peekable();
@@ -181,10 +182,10 @@ impl Admission {
 
     /// The presses of surges that others have joined since operators were told.
     fn confirmed_surges(&self) -> Vec<Cursor> {
-        let groups = self.surges.names().filter_map(|name| name.group(&self.fleet));
+        let groups = self.surges.names().filter_map(|name| name.group(&self.census()));
         let confirmed: Vec<Group> = groups
             .filter(|group| {
-                self.surges.state(group, 0, &self.policy, &self.fleet) == State::Confirmed
+                self.surges.state(group, 0, &self.policy, &self.census()) == State::Confirmed
             })
             .collect();
         if confirmed.is_empty() {
@@ -199,8 +200,8 @@ impl Admission {
 
     fn surge_notice(&self, raiser: &Raiser) -> Option<Telling> {
         let kind = (raiser.enrolment.batch, raiser.model);
-        let group = self.surges.surging(kind, &self.policy, &self.fleet)?;
-        let name = group.name(&self.fleet)?;
+        let group = self.surges.surging(kind, &self.policy, &self.census())?;
+        let name = group.name(&self.census())?;
         let alerts = u32::try_from(self.surges.count(&group)).unwrap_or(u32::MAX);
         if !self.surges.is_news(&name, alerts) {
             return None;
@@ -214,7 +215,7 @@ impl Admission {
     /// A notice that is due though no message led to it: at a start, where the line that follows a press was lost.
     pub(crate) fn untold(&self) -> Option<Telling> {
         self.nearby.pending().find_map(|(cursor, pending)| {
-            let told = pending.is_noticed() && self.surges.is_told(&pending.raiser, &self.fleet);
+            let told = pending.is_noticed() && self.surges.is_told(&pending.raiser, &self.census());
             if told { None } else { self.notice_of(cursor) }
         })
     }

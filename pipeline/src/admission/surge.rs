@@ -8,21 +8,29 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Raiser;
+use super::models::{ModelNumber, Models};
 use crate::{BatchIndex, Fleet, Model, Notice, Policy, Time};
 
 #[derive(Debug, Default)]
 pub(crate) struct Surges {
-    presses: VecDeque<(Time, Option<BatchIndex>, Option<Model>)>,
+    presses: VecDeque<(Time, Option<BatchIndex>, Option<ModelNumber>)>,
     by_group: BTreeMap<Group, u32>,
     /// The surges that operators were told of lately.
     told: BTreeMap<Name, Told>,
+}
+
+/// What the groups are, and how large.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Census<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) models: &'a Models,
 }
 
 /// What presses have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Group {
     Batch(BatchIndex),
-    Model(Model),
+    Model(ModelNumber),
 }
 
 /// A group, as a notice names it.
@@ -55,7 +63,7 @@ impl Surges {
         &mut self,
         at: Time,
         batch: Option<BatchIndex>,
-        model: Option<Model>,
+        model: Option<ModelNumber>,
         len_max: usize,
     ) {
         groups(batch, model).for_each(|group| *self.by_group.entry(group).or_default() += 1);
@@ -68,30 +76,36 @@ impl Surges {
     /// Whether one more press of this batch and model would be one of a surge.
     pub(crate) fn would_surge(
         &self,
-        (batch, model): (Option<BatchIndex>, Option<Model>),
+        (batch, model): (Option<BatchIndex>, Option<ModelNumber>),
         policy: &Policy,
-        fleet: &Fleet,
+        census: &Census<'_>,
     ) -> bool {
-        groups(batch, model).any(|group| self.state(&group, 1, policy, fleet) == State::Surges)
+        groups(batch, model).any(|group| self.state(&group, 1, policy, census) == State::Surges)
     }
 
     /// The group among these that surges.
     pub(crate) fn surging(
         &self,
-        (batch, model): (Option<BatchIndex>, Option<Model>),
+        (batch, model): (Option<BatchIndex>, Option<ModelNumber>),
         policy: &Policy,
-        fleet: &Fleet,
+        census: &Census<'_>,
     ) -> Option<Group> {
-        groups(batch, model).find(|group| self.state(group, 0, policy, fleet) == State::Surges)
+        groups(batch, model).find(|group| self.state(group, 0, policy, census) == State::Surges)
     }
 
     /// Where `group` stands, `more` presses of it included.
-    pub(crate) fn state(&self, group: &Group, more: u32, policy: &Policy, fleet: &Fleet) -> State {
+    pub(crate) fn state(
+        &self,
+        group: &Group,
+        more: u32,
+        policy: &Policy,
+        census: &Census<'_>,
+    ) -> State {
         let count = self.count(group) + u64::from(more);
         let others = self.presses.len() as u64 + u64::from(more) - count;
         let share_max = u64::from(policy.surge.fleet_share_max);
-        let minority = group.devices(fleet).is_some_and(|devices| {
-            u64::from(devices) * 100 <= u64::from(fleet.devices) * share_max
+        let minority = group.devices(census).is_some_and(|devices| {
+            u64::from(devices) * 100 <= u64::from(census.fleet.devices) * share_max
         });
         if count < u64::from(policy.surge.presses) || !minority {
             State::Quiet
@@ -118,17 +132,17 @@ impl Surges {
     }
 
     /// A press of a surge: what operators were told of it goes on counting.
-    pub(crate) fn goes_on(&mut self, raiser: &Raiser, at: Time, fleet: &Fleet) {
+    pub(crate) fn goes_on(&mut self, raiser: &Raiser, at: Time, census: &Census<'_>) {
         for group in groups(raiser.enrolment.batch, raiser.model) {
-            let told = group.name(fleet).and_then(|name| self.told.get_mut(&name));
+            let told = group.name(census).and_then(|name| self.told.get_mut(&name));
             told.into_iter().for_each(|told| told.at = at);
         }
     }
 
     /// Whether operators were told of a surge that `raiser` is part of.
-    pub(crate) fn is_told(&self, raiser: &Raiser, fleet: &Fleet) -> bool {
+    pub(crate) fn is_told(&self, raiser: &Raiser, census: &Census<'_>) -> bool {
         groups(raiser.enrolment.batch, raiser.model)
-            .filter_map(|group| group.name(fleet))
+            .filter_map(|group| group.name(census))
             .any(|name| self.told.contains_key(&name))
     }
 
@@ -175,18 +189,20 @@ impl Group {
         }
     }
 
-    fn devices(&self, fleet: &Fleet) -> Option<u32> {
+    fn devices(&self, census: &Census<'_>) -> Option<u32> {
         match self {
-            Self::Batch(index) => fleet.batch(*index).map(|batch| batch.devices),
-            Self::Model(model) => fleet.models.get(model).copied(),
+            Self::Batch(index) => census.fleet.batch(*index).map(|batch| batch.devices),
+            Self::Model(model) => census.fleet.models.get(&census.models.name(*model)?).copied(),
         }
     }
 
     /// What a notice calls it; nothing if the fleet does not know it.
-    pub(crate) fn name(&self, fleet: &Fleet) -> Option<Name> {
+    pub(crate) fn name(&self, census: &Census<'_>) -> Option<Name> {
         match self {
-            Self::Batch(index) => Some(Name::Batch(Arc::clone(&fleet.batch(*index)?.name))),
-            Self::Model(model) => Some(Name::Model(Arc::from(model.as_str()))),
+            Self::Batch(index) => Some(Name::Batch(Arc::clone(&census.fleet.batch(*index)?.name))),
+            Self::Model(model) => {
+                Some(Name::Model(Arc::from(census.models.name(*model)?.as_str())))
+            }
         }
     }
 }
@@ -207,17 +223,17 @@ impl Name {
     }
 
     /// The group of this name.
-    pub(crate) fn group(&self, fleet: &Fleet) -> Option<Group> {
+    pub(crate) fn group(&self, census: &Census<'_>) -> Option<Group> {
         match self {
             Self::Batch(name) => {
-                let place = fleet.batches.iter().position(|batch| batch.name == *name)?;
+                let place = census.fleet.batches.iter().position(|batch| batch.name == *name)?;
                 Some(Group::Batch(BatchIndex(u32::try_from(place).ok()?)))
             }
-            Self::Model(name) => Model::new(name).map(Group::Model),
+            Self::Model(name) => census.models.find(&Model::new(name)?).map(Group::Model),
         }
     }
 }
 
-fn groups(batch: Option<BatchIndex>, model: Option<Model>) -> impl Iterator<Item = Group> {
+fn groups(batch: Option<BatchIndex>, model: Option<ModelNumber>) -> impl Iterator<Item = Group> {
     batch.map(Group::Batch).into_iter().chain(model.map(Group::Model))
 }

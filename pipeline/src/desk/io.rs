@@ -207,7 +207,7 @@ impl Default for DeskConfig {
             remembered_max: 1 << 20,
             in_hand_max: 8_192,
             decisions_max: 256,
-            witnesses_max: 1 << 18,
+            witnesses_max: 1 << 17,
             pending_max: 1 << 14,
         }
     }

@@ -145,6 +145,24 @@ fn surge_that_others_join_is_paged_after_all() {
 }
 
 #[test]
+fn surge_outlives_a_restart_and_what_power_cut_off_is_told() {
+    let mut town = fleet(10);
+    let records = surge(&mut town, 0, 0..30);
+    assert_eq!(town.acts(), ["notice"]);
+    let notice = town.journal.iter().rposition(|entry| entry.message().is_none()).unwrap();
+    town.restart();
+    assert_eq!(town.acts(), ["notice"], "told once");
+    town.synced = notice;
+    town.restart();
+    assert_eq!(town.acts(), ["notice"], "told again, because the line was lost");
+    surge(&mut town, 0, 30..40);
+    surge(&mut town, 1, 1_000..1_006);
+    let promoted = town.acts().iter().filter(|act| **act == "promote").count();
+    assert_eq!(promoted, 11, "the press before the restart, and those after it");
+    assert_eq!(records[19].disposition, Disposition::Noticed);
+}
+
+#[test]
 fn press_of_a_surge_that_others_confirm_nearby_is_paged() {
     let mut town = fleet(10);
     surge(&mut town, 0, 0..40);
