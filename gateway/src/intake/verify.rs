@@ -31,7 +31,7 @@ pub(super) fn verifies(key: &DeviceKey, signed: &[u8], signature: &[u8; 64]) -> 
 /// Both compute R from the key and compare its bytes with the signature's. The strict one also decompresses the
 /// signature's R, a square root, to see whether its order is small; but bytes that are equal to those of a computed
 /// point are that point's one canonical spelling, and of points of small order there are eight
-/// (docs/decisions/0005-strict-by-bytes.md).
+/// (docs/decisions/0007-strict-by-bytes.md).
 fn verifies_strictly(key: &VerifyingKey, signed: &[u8], signature: &Signature) -> bool {
     !SMALL_ORDER.contains(signature.r_bytes())
         && !key.is_weak()

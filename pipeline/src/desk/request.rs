@@ -4,14 +4,15 @@
 //! proven before. It judges the rest: whether there is such an alert, whether it lies within reach, whether there is
 //! anything to lift. An answer leaves only when the decision is on disk, like a receipt.
 
+use std::fmt;
 use std::sync::Arc;
 
 use protocol::{AlertId, DeviceId};
 
 use crate::{Cursor, DeviceIndex, Span, Standing, Time, Verdict, ZoneId, Zones};
 
-/// What an operator wants decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an operator wants decided. Its debug text holds nobody's words: they may name a place.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Whose token it is; [`ACTOR_LEN_MAX`](crate::ACTOR_LEN_MAX) bytes at most.
     pub actor: Arc<str>,
@@ -126,6 +127,16 @@ impl Reach {
                     None => granted == zones.root(),
                 })
         })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("actor", &self.actor)
+            .field("reach", &self.reach)
+            .field("demand", &self.demand)
+            .finish_non_exhaustive()
     }
 }
 

@@ -31,8 +31,8 @@ pub enum Entry {
     Decision(Decision),
 }
 
-/// Something that was decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that was decided. Its debug text holds nobody's words: they may name a place.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Its place.
     pub cursor: Cursor,
@@ -175,6 +175,21 @@ impl From<Record> for Entry {
 impl From<Decision> for Entry {
     fn from(decision: Decision) -> Self {
         Self::Decision(decision)
+    }
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision")
+            .field("cursor", &self.cursor)
+            .field("decided_at", &self.decided_at)
+            .field("actor", &self.actor)
+            .field("act", &self.act)
+            .field("device", &self.device)
+            .field("alert", &self.alert)
+            .field("evidence", &self.evidence)
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
     }
 }
 

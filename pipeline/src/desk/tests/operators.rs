@@ -144,3 +144,20 @@ fn more_demands_than_the_desk_takes_are_told_so() {
     town.sync();
     assert!(town.request(appeal()).is_ok());
 }
+
+#[test]
+fn debug_text_holds_nobodys_words() {
+    let mut town = Town::new();
+    let request = Request {
+        actor: "ani".into(),
+        reach: Reach::Everywhere,
+        demand: Demand::Appeal(Town::about(1)),
+        reason: Some("Jalan Ijen 5".into()),
+    };
+    town.request(request.clone()).unwrap();
+    let decision = town.decisions().last().unwrap();
+    assert_eq!(decision.reason, request.reason);
+    for text in [format!("{request:?}"), format!("{decision:?}")] {
+        assert!(!text.contains("Ijen"), "{text}");
+    }
+}
