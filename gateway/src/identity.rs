@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::config::{AlertConfig, Config};
+use crate::config::{AlertConfig, Config, OperatorConfig};
 use crate::files;
 
 /// Names that a development certificate is good for.
@@ -129,6 +129,20 @@ pub fn check_certificate(alert: &AlertConfig) -> Result<(), IdentityError> {
         _ => Ok(()),
     }
 }
+
+/// The certificate that operators see, and its key; nothing if they are served without.
+///
+/// # Errors
+/// If a file holds no usable PEM, or if they do not belong together.
+pub fn operator_certificate(operator: &OperatorConfig) -> Result<Option<Pair>, IdentityError> {
+    match (&operator.certificate, &operator.private_key) {
+        (Some(certificate), Some(key)) => read_pair(certificate, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// A certificate with what is between it and its root, and its key.
+pub type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn open_realm(path: &Path, configured: Option<Realm>) -> Result<Realm, IdentityError> {
     let kept = Realm(open_hex(path, configured.map(|realm| realm.0))?);

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::config::Config;
 use crate::desk::{InForce, RecallError};
 use crate::feed::{Feed, FeedParts};
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{self, Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
 use crate::journal::JournalError;
 use crate::operator::{self, ApiParts, OperatorParts};
@@ -77,6 +77,9 @@ pub enum ServeError {
     /// The metrics recorder.
     #[error("metrics cannot be set up: {0}")]
     Telemetry(#[from] metrics_exporter_prometheus::BuildError),
+    /// The operators' certificate.
+    #[error("operators cannot be served with TLS: {0}")]
+    OperatorTls(#[from] rustls::Error),
     /// The operator's address.
     #[error("{address} cannot be bound: {source}")]
     OperatorAddress {
@@ -119,6 +122,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });
+    let tls = identity::operator_certificate(&config.operator)?.map(operator::tls).transpose()?;
     let ended = runtime.block_on(async {
         let listener = bind_operator(config).await?;
         let ready = Ready {
@@ -130,6 +134,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         let (close_operator, operator_closing) = watch::channel(false);
         let parts = OperatorParts {
             listener,
+            tls,
             feed: Arc::clone(&feed),
             api: api(config, (&identity, &enrolled), &reload, &spine, prometheus.clone()),
             journal_failure: spine.failure.clone(),

@@ -13,9 +13,11 @@ use crate::{identity, policy, zones};
 /// The values were checked when they were read; here is checked what the files behind them hold.
 pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let certificate = identity::check_certificate(&config.alert).map_err(|error| error.to_string());
+    let operator =
+        identity::operator_certificate(&config.operator).map_err(|error| error.to_string());
     let zones = zones::load(&config.zones).map_err(|error| error.to_string());
     let policy = policy::load(&config.policy).map_err(|error| error.to_string());
-    let problems = [certificate.err(), zones.err(), policy.err()];
+    let problems = [certificate.err(), operator.err(), zones.err(), policy.err()];
     let problems: Vec<_> = problems.into_iter().flatten().collect();
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\n")));

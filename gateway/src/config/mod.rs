@@ -175,19 +175,29 @@ impl Config {
                 problems.push(Problem { place: Place::Whole, path, what });
             }
         };
-        let (certificate, private_key) = ("alert.certificate", "alert.private_key");
-        match (&self.alert.certificate, &self.alert.private_key) {
-            (Some(_), None) => {
-                refuse(private_key, certificate, "is missing; alert.certificate needs its key");
+        let missing = [
+            ("alert", &self.alert.certificate, &self.alert.private_key),
+            ("operator", &self.operator.certificate, &self.operator.private_key),
+        ];
+        for (section, certificate, private_key) in missing {
+            let path = |key: &str| format!("{section}.{key}");
+            let (of_chain, of_key) = (path("certificate"), path("private_key"));
+            match (certificate, private_key) {
+                (Some(_), None) => {
+                    refuse(&of_key, &of_chain, &format!("is missing; {of_chain} needs its key"));
+                }
+                (None, Some(_)) => {
+                    let what = format!("is missing; {of_key} needs its certificate");
+                    refuse(&of_chain, &of_key, &what);
+                }
+                _ => {}
             }
-            (None, Some(_)) => {
-                refuse(
-                    certificate,
-                    private_key,
-                    "is missing; alert.private_key needs its certificate",
-                );
-            }
-            _ => {}
+        }
+        let plain = self.operator.certificate.is_none() && self.operator.private_key.is_none();
+        if plain && !self.operator.listen.ip().is_loopback() {
+            let what = "is missing; without it tokens and places would travel unencrypted to operator.listen, which is \
+                        not the loopback address; write it and operator.private_key, or listen on 127.0.0.1";
+            refuse("operator.certificate", "operator.listen", what);
         }
         if self.alert.streams_earned < self.alert.streams_initial {
             let what = "is less than alert.streams_initial; write at least as many";

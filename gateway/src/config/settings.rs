@@ -114,6 +114,10 @@ pipeline::sections! {
     pub OperatorConfig in "operator" {
         /// TCP address; port 0 lets the system choose.
         listen: SocketAddr as Address, SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)), Any;
+        /// Certificate chain, PEM; nothing: plain HTTP, on the loopback address only.
+        certificate: Option<PathBuf> as ReadableFile, None, Any;
+        /// Its private key, PEM.
+        private_key: Option<PathBuf> as ReadableFile, None, Any;
     }
 
     /// The areas that alerts are routed to.

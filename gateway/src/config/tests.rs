@@ -118,6 +118,24 @@ fn values_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn operators_are_served_without_tls_on_the_loopback_address_alone() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let text = |listen: &str, rest: &str| format!("[operator]\nlisten = \"{listen}\"\n{rest}");
+    let pair = format!("certificate = {manifest:?}\nprivate_key = {manifest:?}");
+    for good in ["127.0.0.1:0", "[::1]:8480", "127.9.9.9:1"] {
+        assert!(read(&text(good, "")).is_ok(), "{good}");
+    }
+    for open in ["0.0.0.0:8480", "[::]:8480", "192.0.2.1:8480"] {
+        let found = problems(&text(open, ""));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("operator.certificate: is missing; without it tokens"));
+        assert!(read(&text(open, &pair)).is_ok(), "{open}");
+    }
+    let half = problems(&text("0.0.0.0:1", &format!("certificate = {manifest:?}")));
+    assert_eq!(half, ["operator.private_key: is missing; operator.certificate needs its key"]);
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_is_checked_alike() {
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let file = "data_dir = \"a\"\n[alert]\nshards = 1";

@@ -11,22 +11,24 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
 
 use crate::feed::{BEATS_PER_TIMEOUT, Pulse, Streams};
 
 /// Most that waits in memory for one client beside the chunk being handed over, in bytes.
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a request's head may take.
+/// How long a request's head may take, and a TLS handshake before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection without a stream stays, roughly.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Streams of one h2c connection.
+/// Streams of one HTTP/2 connection.
 const STREAMS_MAX: u32 = 16;
 
 /// Serves connections of one listener.
@@ -34,6 +36,8 @@ const STREAMS_MAX: u32 = 16;
 pub(super) struct Connections {
     router: Router,
     builder: Builder<TokioExecutor>,
+    /// Nothing: plain HTTP.
+    tls: Option<TlsAcceptor>,
     beat: Duration,
     closing: watch::Receiver<bool>,
 }
@@ -42,6 +46,7 @@ impl Connections {
     /// Connections to `router`, until `closing` turns true.
     pub(super) fn new(
         router: Router,
+        tls: Option<TlsAcceptor>,
         write_timeout: Duration,
         closing: watch::Receiver<bool>,
     ) -> Self {
@@ -56,11 +61,25 @@ impl Connections {
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_send_buf_size(WRITE_BUFFER_BYTES);
-        Self { router, builder, beat: write_timeout / BEATS_PER_TIMEOUT, closing }
+        Self { router, builder, tls, beat: write_timeout / BEATS_PER_TIMEOUT, closing }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(mut self, stream: TcpStream) {
+    pub(super) async fn serve(self, stream: TcpStream) {
+        let Some(tls) = &self.tls else { return self.speak(stream).await };
+        let mut closing = self.closing.clone();
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)) => accepted,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS with an operator's client"),
+            Err(_) => tracing::debug!("an operator's client was too slow for TLS"),
+        }
+    }
+
+    async fn speak(mut self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let streams = Streams::default();
         let router = self.router.layer(Extension(streams.clone()));
         let service = TowerToHyperService::new(router.into_service::<Incoming>());

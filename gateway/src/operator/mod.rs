@@ -2,8 +2,8 @@
 //! metrics.
 //!
 //! It is given a bound listener and the rooms that it shows. When the gateway stops, it ends every stream only after it
-//! has delivered what was pushed. It is plain HTTP: it belongs on a loopback or a trusted network, or behind a proxy that
-//! speaks TLS.
+//! has delivered what was pushed. Without a certificate it speaks plain HTTP, which the configuration allows on the
+//! loopback address alone.
 
 mod api;
 mod connection;
@@ -20,8 +20,10 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::feed::{Feed, Problem};
+use crate::identity::Pair;
 use crate::journal::JournalError;
 use connection::Connections;
 
@@ -40,6 +42,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct OperatorParts {
     /// A bound listener.
     pub listener: TcpListener,
+    /// How to speak TLS; nothing: plain HTTP.
+    pub tls: Option<TlsAcceptor>,
     /// The feed. Its streams stand still unless [`Feed::run`] runs.
     pub feed: Arc<Feed>,
     /// The operators' interface.
@@ -61,13 +65,13 @@ struct Shown {
 ///
 /// Set a time on it: a client that takes little can draw that out.
 pub async fn serve(parts: OperatorParts) {
-    let OperatorParts { listener, feed, api, journal_failure, mut closing } = parts;
+    let OperatorParts { listener, tls, feed, api, journal_failure, mut closing } = parts;
     let metrics = Arc::clone(&api.metrics);
     let write_timeout = feed.config().write_timeout;
     let places = Arc::new(Semaphore::new(feed.config().subscribers_max + SPARE_CONNECTIONS));
     let shown = Shown { journal_failure, metrics };
     let router = router(Arc::clone(&feed), api, shown);
-    let connections = Connections::new(router, write_timeout, closing.clone());
+    let connections = Connections::new(router, tls, write_timeout, closing.clone());
     let mut open = JoinSet::new();
     loop {
         let (stream, place) = tokio::select! {
@@ -84,6 +88,20 @@ pub async fn serve(parts: OperatorParts) {
     drop(listener);
     feed.close();
     while open.join_next().await.is_some() {}
+}
+
+/// TLS by ring, for HTTP/2 and HTTP/1.1.
+///
+/// # Errors
+/// If it cannot be spoken with this certificate.
+pub fn tls((chain, key): Pair) -> Result<TlsAcceptor, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 fn router(feed: Arc<Feed>, api: ApiParts, shown: Shown) -> Router {

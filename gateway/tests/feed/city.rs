@@ -86,6 +86,7 @@ impl City {
         let (shutdown, closing) = watch::channel(false);
         let operator = serve(OperatorParts {
             listener,
+            tls: None,
             feed: Arc::clone(&feed),
             api: Self::api(dir.path()),
             journal_failure,

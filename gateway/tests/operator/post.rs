@@ -218,7 +218,8 @@ impl Post {
         let address = listener.local_addr().unwrap();
         let (shutdown, closing) = watch::channel(false);
         let (_, journal_failure) = watch::channel(None);
-        tokio::spawn(serve(OperatorParts { listener, feed, api, journal_failure, closing }));
+        let tls = None;
+        tokio::spawn(serve(OperatorParts { listener, tls, feed, api, journal_failure, closing }));
         let http = reqwest::Client::new();
         Self { _dir: dir, desk, address, http, _shutdown: shutdown }
     }
