@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 not done, 2 the arguments or the configuration are wrong. Answers go to standard output, and
 //! with `--json` they are exactly one JSON value; everything else, logs too, goes to standard error.
 
+mod ctl;
 mod device;
 mod inspect;
 mod operator;
@@ -71,6 +72,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
+    /// Search, judge and block over a gateway's operator address
+    Ctl(ctl::CtlArguments),
     /// Enrol and revoke devices, also while a gateway runs
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -187,6 +190,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Policy(PolicyCommand::Check) => inspect::check_policy(&config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
+        Command::Ctl(arguments) => ctl::run(arguments, &config, out),
         Command::Device(command) => device::run(command, &config, out),
         Command::Operator(command) => operator::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),

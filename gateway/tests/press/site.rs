@@ -250,7 +250,8 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command of the gateway, run in its folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.current_dir(self.folder.path()).args(arguments).args(["--config", "gateway.toml"]);
         command
