@@ -1,8 +1,10 @@
-//! Command line of `simulator`: people and presses of a city, as files.
+//! Command line of `simulator`: people and presses of a city, as files, and policies tried on a month of them.
 //!
 //! Exit codes: 0 done, 1 a file could not be written, 2 usage, scenario or population.
 
 #![expect(clippy::print_stdout, reason = "a command's answer goes to standard output")]
+
+mod policy_command;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use policy_command::PolicyArguments;
 use serde_json::json;
 use simulator::{Overrides, Population, Scenario, ScenarioError, Seed, Timeline};
 
@@ -47,11 +50,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
     },
+    /// Try policies on a month of pranks and say what each spares and what it costs.
+    Policy(PolicyArguments),
 }
 
 #[derive(Args)]
 struct City {
-    /// quiet-day, quake-malang, warm-relays, or the path of a scenario file.
+    /// quiet-day, quake-malang, warm-relays, prank-month, or the path of a scenario file.
     #[arg(long, value_name = "NAME|FILE")]
     scenario: String,
     /// Names the city: the same seed has the same people, keys and presses.
@@ -102,6 +107,9 @@ fn main() -> ExitCode {
         Command::Population { city, out } => make_population(&city, &out),
         Command::Timeline { city, out, population, picture } => {
             make_timeline(&city, &out, population.as_deref(), picture.as_deref())
+        }
+        Command::Policy(arguments) => {
+            policy_command::try_policies(&arguments).map(|answer| print!("{answer}"))
         }
     };
     match outcome {

@@ -75,3 +75,48 @@ fn mistakes_are_named_and_end_with_their_code() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("made for warm-relays"));
 }
+
+#[test]
+fn policies_are_tried_listed_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let month = "policy --seed 3 --days 3 --sweep strikes=2..3";
+    let output = simulator(dir.path(), &format!("{month} --out tried"));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 4, "{table}");
+    assert!(lines.first().unwrap().contains("after 3rd"), "{table}");
+    assert!(lines.get(2).unwrap().starts_with("  strikes 2 "), "{table}");
+    assert!(lines.get(3).unwrap().starts_with("* strikes 3 "), "{table}");
+
+    let json = answer(&simulator(dir.path(), &format!("{month} --json")));
+    let written = fs::read_to_string(dir.path().join("tried/policy.json")).unwrap();
+    assert_eq!(json, serde_json::from_str::<serde_json::Value>(&written).unwrap());
+    assert_eq!(json["settings"][1]["as_it_is"], true);
+    assert_eq!(json["settings"][0]["values"]["strikes"], "2");
+    assert_eq!(json["settings"][0]["differences"][0], "strikes.block_at: 3 -> 2");
+    let picture = fs::read_to_string(dir.path().join("tried/policy.svg")).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    assert_eq!(picture.matches("class=\"ring\"").count(), 1);
+    assert!(picture.contains("strikes 3 (as it is)"), "{picture}");
+}
+
+#[test]
+fn policies_that_cannot_be_tried_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("wrong.toml"), "[strikes]\nblock_at = 0\n[press]\nwindow = \"2d\"\n")
+        .unwrap();
+    for (arguments, told) in [
+        ("--policy wrong.toml", &["strikes.block_at", "press.window"][..]),
+        ("--policy nowhere.toml", &["nowhere.toml"]),
+        ("--sweep strikes=0..9", &["strikes=0: ", "strikes=9: "]),
+        ("--sweep strikes", &["has no values"]),
+        ("--scenario quiet-day", &["has no [callers]"]),
+        ("--days 0", &["0 days"]),
+    ] {
+        let output = simulator(dir.path(), &format!("policy --seed 1 {arguments}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {stderr}");
+        assert!(told.iter().all(|told| stderr.contains(told)), "{arguments}: {stderr}");
+    }
+}

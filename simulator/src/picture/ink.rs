@@ -15,7 +15,10 @@ text{font-family:'Inter','Helvetica Neue',Arial,'DejaVu Sans',sans-serif;fill:#1
 .area{fill:#e07a3f;fill-opacity:.85}.curve{fill:none;stroke:#1d4e6b;stroke-width:2.5}\
 .bar{fill:#e07a3f}.zone{fill:#f1ece1;stroke:none}\
 .border{fill:none;stroke:#3e4c59;stroke-width:1.6;stroke-linejoin:round}\
-.dots{fill:none;stroke:#c2410c;stroke-opacity:.75;stroke-width:4.5;stroke-linecap:round}";
+.dots{fill:none;stroke:#c2410c;stroke-opacity:.75;stroke-width:4.5;stroke-linecap:round}\
+.dot{fill:#e07a3f;fill-opacity:.9;stroke:#fffdf9;stroke-width:1.5}\
+.here{fill:#1d4e6b;stroke:#fffdf9;stroke-width:1.5}.ring{fill:none;stroke:#1d4e6b;stroke-width:2}\
+.leader{stroke:#b8b0a2;stroke-width:1}";
 
 /// An SVG document in the making.
 pub(crate) struct Ink(String);
@@ -55,6 +58,12 @@ impl Ink {
         self.put(format_args!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
              fill=\"{colour}\"/>\n"
+        ));
+    }
+
+    pub(crate) fn circle(&mut self, x: f64, y: f64, radius: f64, class: &str) {
+        self.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" class=\"{class}\"/>\n"
         ));
     }
 

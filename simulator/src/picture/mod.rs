@@ -6,6 +6,7 @@
 mod chart;
 mod ink;
 mod map;
+mod tradeoff;
 
 use crate::population::Population;
 use crate::scenario::Scenario;

@@ -3,6 +3,7 @@
 //! It is a commented TOML file that cites its sources. The shipped ones are part of the program and are loaded by name;
 //! any other is loaded by path. Reading one yields a scenario that cannot be wrong, or every problem of the file.
 
+mod conduct;
 mod read;
 mod reader;
 
@@ -13,14 +14,17 @@ use std::sync::Arc;
 use pipeline::{ZoneIndex, Zones};
 use protocol::{Category, Method};
 
+pub use conduct::Caller;
+pub(crate) use conduct::{Conduct, EnrolmentPlan};
 pub use reader::ScenarioProblem;
 
 /// The scenarios that are part of the program, by name.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("quiet-day", include_str!("../../../config/scenarios/quiet-day.toml")),
     ("quake-malang", include_str!("../../../config/scenarios/quake-malang.toml")),
     ("warm-relays", include_str!("../../../config/scenarios/warm-relays.toml")),
     ("steady-phones", include_str!("../../../config/scenarios/steady-phones.toml")),
+    ("prank-month", include_str!("../../../config/scenarios/prank-month.toml")),
     ("first-presses", include_str!("../../../config/scenarios/first-presses.toml")),
 ];
 /// The zones that scenarios play in.
@@ -42,6 +46,8 @@ pub struct Scenario {
     pub(crate) silent: f64,
     pub(crate) methods: Vec<(Method, u32)>,
     pub(crate) connections: Connections,
+    /// Who presses and why, if the scenario says so.
+    pub(crate) conduct: Option<Conduct>,
 }
 
 /// How presses are spread over time.
@@ -99,7 +105,7 @@ pub struct Overrides {
 pub enum ScenarioError {
     /// Neither a shipped name nor a file that can be read.
     #[error(
-        "no scenario \"{name}\": it is not one of quiet-day, quake-malang, warm-relays, steady-phones, first-presses, and as a path: {error}"
+        "no scenario \"{name}\": it is not one of quiet-day, quake-malang, warm-relays, steady-phones, prank-month, first-presses, and as a path: {error}"
     )]
     NotFound {
         /// What was asked for.

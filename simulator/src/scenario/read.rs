@@ -7,7 +7,7 @@ use protocol::{Category, Method};
 use toml::Table;
 
 use super::reader::{Problems, ScenarioProblem, Section};
-use super::{Connections, MALANG, Scenario, Shape};
+use super::{Connections, MALANG, Scenario, Shape, conduct};
 
 /// Windows of 10 and of 60 minutes in a day.
 const WINDOWS_10MIN: f64 = 144.0;
@@ -46,6 +46,8 @@ fn read_table(name: &str, mut file: Section<'_>, zones: Arc<Zones>) -> Option<Sc
     let categories = file.weights("categories", &known, Category::from_name);
     let habits = file.section("habits").map(read_habits);
     let connections = file.section("connections").map(read_connections);
+    let devices = population.as_ref().and_then(Option::as_ref).map(|(devices, ..)| *devices);
+    let conduct = conduct::read(&mut file, devices);
     file.finish();
     let (devices, buttons, mut people) = population??;
     let (presses, shape) = presses??;
@@ -64,6 +66,7 @@ fn read_table(name: &str, mut file: Section<'_>, zones: Arc<Zones>) -> Option<Sc
         silent,
         methods,
         connections: connections??,
+        conduct: conduct?,
     })
 }
 

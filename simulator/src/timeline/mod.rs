@@ -8,7 +8,7 @@
 //! Offsets are microseconds from the start, coordinates 1e-7 degrees, `silent` 0 or 1, `connection` is `new` or
 //! `relay-` and a number from 0. The SHA-256 of these bytes names the timeline in reports.
 
-mod times;
+pub(crate) mod times;
 
 use std::fmt::Write as _;
 
@@ -63,7 +63,7 @@ impl Timeline {
     /// The presses of this scenario by the devices of this population: as many as the population was made for.
     #[must_use]
     pub fn generate(scenario: &Scenario, population: &Population, seed: Seed) -> Self {
-        let offsets = times::offsets(scenario.shape(), population.presses(), seed);
+        let offsets = times::offsets(scenario.shape(), population.presses(), seed, 0);
         let devices = who(scenario.shape(), population, seed);
         let places = Places::new(scenario.zones());
         let presses = offsets.into_iter().zip(devices).zip(0..).filter_map(

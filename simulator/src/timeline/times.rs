@@ -15,15 +15,17 @@ const WINDOWS_PER_HOUR: usize = 6;
 /// Windows are drawn by whole weights; this many steps make one unit of the rate.
 const WEIGHT_STEPS: f64 = 1e9;
 
-pub(super) fn offsets(shape: &Shape, count: u32, seed: Seed) -> Vec<u64> {
-    let mut stream = Stream::new(seed, "when a press is due", 0);
+/// The offsets of the day with this number, from 0; each day has chance of its own.
+pub(crate) fn offsets(shape: &Shape, count: u32, seed: Seed, day: u32) -> Vec<u64> {
+    let day = u64::from(day);
+    let mut stream = Stream::new(seed, "when a press is due", day);
     let mut offsets: Vec<u64> = match shape {
         Shape::Onset { median_us, sigma, until_us } => {
             let median_us = as_float(*median_us);
             (0..count).map(|_| onset(&mut stream, median_us, *sigma, *until_us)).collect()
         }
         Shape::Day { hours, variance_10min, variance_60min } => {
-            let mut noise = Stream::new(seed, "unevenness of the day", 0);
+            let mut noise = Stream::new(seed, "unevenness of the day", day);
             let windows = windows(hours, *variance_10min, *variance_60min, &mut noise);
             (0..count).map(|_| of_day(&mut stream, &windows)).collect()
         }
