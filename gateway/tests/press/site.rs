@@ -172,11 +172,15 @@ impl Site {
     }
 
     pub(crate) fn enrol(&self, sender: &Sender) {
+        self.enrol_as(sender, &["--vouched"]);
+    }
+
+    /// Enrols a device with these options of `device add`.
+    pub(crate) fn enrol_as(&self, sender: &Sender, options: &[&str]) {
         let key = sender.signer.key();
         let (id, public) = (sender.id.to_string(), key.public_hex());
-        let alg = key.algorithm().name();
-        let add = ["device", "add", "--vouched", "--device-id", &id, "--alg", alg];
-        self.run(&[&add[..], &["--public-key", &public]].concat());
+        let add = ["device", "add", "--device-id", &id, "--alg", key.algorithm().name()];
+        self.run(&[&add[..], &["--public-key", &public], options].concat());
     }
 
     /// A client that never gives up before the test does.
@@ -220,6 +224,11 @@ impl Site {
         };
         let shown = tokio::time::timeout(PATIENCE, shown).await;
         assert!(shown.is_ok(), "{series} never will do: {page}");
+    }
+
+    /// Every event of these zones, whatever its kind, from the beginning.
+    pub(crate) async fn events(&self, zones: &str) -> Events {
+        Events { feed: self.feed(zones).await }
     }
 
     /// The feed of these zones, from its beginning.
@@ -310,5 +319,29 @@ impl Feed {
             ids.push(self.next().await["message_id"].as_str().unwrap().to_owned());
         }
         ids
+    }
+}
+
+/// Events of one subscriber with their kinds, in order.
+pub(crate) struct Events {
+    feed: Feed,
+}
+
+impl Events {
+    /// The first event that is `wanted`, and those before it.
+    pub(crate) async fn until(
+        &mut self,
+        wanted: impl Fn(&str, &Value) -> bool,
+    ) -> (Vec<(String, Value)>, Value) {
+        let mut before = vec![];
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.feed.events.next()).await;
+            let event = next.unwrap().unwrap();
+            let data: Value = serde_json::from_str(&event.data).unwrap();
+            if wanted(&event.event, &data) {
+                return (before, data);
+            }
+            before.push((event.event, data));
+        }
     }
 }
