@@ -19,6 +19,7 @@ pub mod policy;
 pub mod ready;
 pub mod registry;
 pub mod reload;
+pub mod replay;
 pub mod search;
 pub mod serve;
 mod spine;

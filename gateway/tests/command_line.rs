@@ -359,3 +359,39 @@ fn an_operator_without_zones_is_refused_unless_it_sees_no_alerts() {
     assert_eq!(add("sre").code, Some(0));
     assert_eq!(add("root").code, Some(2));
 }
+
+#[test]
+fn a_policy_is_replayed_on_a_journal_or_refused_with_every_problem() {
+    let site = Site::new();
+    assert_eq!(site.run(&["device", "list"]).code, Some(0), "makes the registry");
+    let journal = site.data().join("journal.db");
+    let open =
+        gateway::journal::Journal::open(&journal, &gateway::config::JournalConfig::default());
+    // It stays open, as in a gateway that runs.
+    let open = open.unwrap();
+    let (journal, policy) =
+        (journal.display().to_string(), site.file("new.toml", "[strikes]\nblock_at = 2\n"));
+    let replay = ["policy", "replay", "--journal", &journal, "--policy", &policy];
+    let said = site.run(&replay);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.starts_with(
+        "nothing is recorded\npolicy: 1 value other than in force\n  strikes.block_at: 3 -> 2\n"
+    ));
+    let said = site.run(&[&replay[..], &["--json"]].concat());
+    assert_eq!(said.json()["replayed"]["paged"], 0);
+    drop(open);
+
+    let wrong = site.file("wrong.toml", "[strikes]\nblock_at = 0\n[press]\nwindow = \"2d\"\n");
+    let said = site.run(&["policy", "replay", "--journal", &journal, "--policy", &wrong]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.err.contains("strikes.block_at") && said.err.contains("press.window"),
+        "{}",
+        said.err
+    );
+    let nowhere = site.folder.path().join("journal.db").display().to_string();
+    let said = site.run(&["policy", "replay", "--journal", &nowhere, "--policy", &policy]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("journal.db"), "{}", said.err);
+    assert!(!PathBuf::from(nowhere).exists(), "nothing is made");
+}

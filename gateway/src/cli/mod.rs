@@ -7,6 +7,7 @@ mod ctl;
 mod device;
 mod inspect;
 mod operator;
+mod replay;
 mod subscriber;
 mod token;
 
@@ -101,6 +102,10 @@ enum ZonesCommand {
 enum PolicyCommand {
     /// Print every problem, or what is not as it comes with the program
     Check,
+    /// Print what another policy would have done to the recorded past, naming each real alert that would have waited
+    ///
+    /// Messages and what operators decided are read from the journal; the rules decide anew. Nothing is written.
+    Replay(replay::ReplayArguments),
 }
 
 /// Why a command was not done.
@@ -188,6 +193,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Check) => inspect::check_config(&config, out),
         Command::Zones(ZonesCommand::Check) => inspect::check_zones(&config, out),
         Command::Policy(PolicyCommand::Check) => inspect::check_policy(&config, out),
+        Command::Policy(PolicyCommand::Replay(arguments)) => replay::run(arguments, &config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Ctl(arguments) => ctl::run(arguments, &config, out),

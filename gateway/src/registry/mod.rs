@@ -23,4 +23,4 @@ pub use operator::{OPERATOR_BLOCK_MAX, Operator, Operators, Role};
 pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberId, Subscribers};
 pub use token::{Holder, TokenError, TokenHash, Tokens};
-pub use watcher::{Changes, Loaded, Watcher, load};
+pub use watcher::{Changes, Loaded, Watcher, load, read};

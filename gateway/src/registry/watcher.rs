@@ -61,7 +61,19 @@ pub struct Loaded {
 /// If the file cannot be made or read, or holds a row that is no device.
 pub fn load(data_dir: &Path) -> Result<Loaded, StoreError> {
     let devices = Store::open(data_dir)?.device_count()?;
-    let registry = Arc::new(Registry::with_capacity(usize::try_from(devices).unwrap_or(0)));
+    load_from(data_dir, usize::try_from(devices).unwrap_or(0))
+}
+
+/// The devices of the registry in `data_dir`, once. Nothing is written, so there must be one.
+///
+/// # Errors
+/// If the file is not there or cannot be read, or holds a row that is no device.
+pub fn read(data_dir: &Path) -> Result<Arc<Registry>, StoreError> {
+    Ok(load_from(data_dir, 0)?.registry)
+}
+
+fn load_from(data_dir: &Path, devices: usize) -> Result<Loaded, StoreError> {
+    let registry = Arc::new(Registry::with_capacity(devices));
     let subscribers = Arc::new(Subscribers::default());
     let operators = Arc::new(Operators::default());
     let connection = sqlite::open_reader(&data_dir.join(REGISTRY_FILE))?;
