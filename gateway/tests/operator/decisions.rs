@@ -57,11 +57,15 @@ async fn block_lasts_a_day_at_most_unless_a_supervisor_gives_it() {
     let (status, problem) = post.post(&path, "siti", &block(86_401)).await;
     assert_eq!((status, &problem["type"]), (403, &"urn:kentongan:problem:role".into()));
     assert_eq!(post.post(&path, "hadi", &block(86_401)).await.0, 200);
+    let whole = json!({"duration_s": 60.0, "reason": "rings for fun"});
+    assert_eq!(post.post(&path, "siti", &whole).await.0, 200);
+    let half = json!({"duration_s": 60.5, "reason": "rings for fun"});
+    assert_eq!(post.post(&path, "siti", &half).await.0, 422);
     assert_eq!(post.post(&path, "hadi", &block(0)).await.0, 422);
     assert_eq!(post.post(&path, "hadi", &block(u64::MAX)).await.0, 422);
     let asked = post.desk.asked.lock().unwrap();
     let about = About { device: device(1), index: DeviceIndex(1), zone: ZoneId::new("west-1") };
-    assert_eq!(asked.len(), 2);
+    assert_eq!(asked.len(), 3);
     let until = NOW + Span::from_secs(86_400);
     assert_eq!(asked[0].demand, Demand::Block { about, until });
 }

@@ -99,7 +99,8 @@ async fn what_is_out_of_reach_is_refused_and_what_is_not_there_is_unknown() {
         ("/v1/alerts?state=lost".to_owned(), 400, "query"),
         ("/v1/alerts?colour=red".to_owned(), 400, "query"),
         ("/v1/alerts?since=now".to_owned(), 400, "query"),
-        (format!("/v1/alerts?before={}", "0".repeat(32)), 400, "cursor"),
+        (format!("/v1/alerts?before={}", "0".repeat(32)), 404, "cursor"),
+        ("/v1/alerts?before=0".to_owned(), 400, "cursor"),
         ("/v1/nothing".to_owned(), 404, "not-found"),
     ] {
         let (found, problem) = post.get(&path, "siti").await;

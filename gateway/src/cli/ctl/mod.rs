@@ -20,7 +20,7 @@ use client::Client;
 
 #[derive(Debug, Args)]
 pub(super) struct CtlArguments {
-    /// The gateway's operator address, such as https://gateway.example:8480; without it the configured one, on this
+    /// The gateway's operator address, such as <https://gateway.example:8480>; without it the configured one, on this
     /// machine
     #[arg(long, global = true, value_name = "URL")]
     operator: Option<Uri>,

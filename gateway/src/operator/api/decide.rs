@@ -12,6 +12,7 @@ use axum::http::HeaderMap;
 use pipeline::{About, DecisionAnswer, Demand, REASON_LEN_MAX, Request, Span, Verdict};
 use protocol::{AlertId, DeviceId};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use super::caller::Caller;
 use super::devices::StandingData;
@@ -34,7 +35,7 @@ struct VerdictBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BlockBody {
-    duration_s: u64,
+    duration_s: Number,
     reason: String,
 }
 
@@ -75,18 +76,24 @@ pub(super) async fn block(
     let caller = Caller::who_decides(&api, &headers)?;
     let id = query::id(&id)?;
     let BlockBody { duration_s, reason } = query::body(&headers, &body)?;
-    if !(1..=BLOCK_S_MAX).contains(&duration_s) {
-        return Err(Refusal::Unfit(format!(
-            "duration_s is {duration_s}; write 1 to {BLOCK_S_MAX}"
-        )));
-    }
-    let span = Span::from_secs(duration_s);
+    let seconds = whole(&duration_s).filter(|seconds| (1..=BLOCK_S_MAX).contains(seconds));
+    let span = Span::from_secs(seconds.ok_or_else(|| {
+        Refusal::Unfit(format!(
+            "duration_s is {duration_s}; write a whole number, 1 to {BLOCK_S_MAX}"
+        ))
+    })?);
     if caller.operator.role.block_max().is_some_and(|longest| span > longest) {
         return Err(Refusal::Role("a supervisor, or block for 86400 seconds at most"));
     }
     let about = about(&api, &caller, DeviceId(id)).await?;
     let until = (api.now)() + span;
     decide(&api, &caller, Demand::Block { about, until }, Some(reason)).await
+}
+
+/// The whole number that `number` is. JSON does not tell 60 from 60.0 (RFC 8259 section 6), and some clients write this.
+fn whole(number: &Number) -> Option<u64> {
+    let fraction = || number.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
+    number.as_u64().or_else(|| format!("{:.0}", fraction()?).parse().ok())
 }
 
 /// Lifts a block.

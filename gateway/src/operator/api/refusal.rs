@@ -181,7 +181,7 @@ impl Refusal {
             Self::Cursor(error) => (
                 "cursor",
                 "not a cursor of this gateway",
-                bad,
+                if *error == CursorError::Foreign { StatusCode::NOT_FOUND } else { bad },
                 format!("{error}; send `next` of the page before unchanged"),
             ),
             Self::Body(error) => ("body", "not JSON", bad, error.clone()),
