@@ -60,8 +60,11 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SEED: u64 = 20_260_101;
 
 /// What an alert over a warm connection costs beside QUIC: package, bench, and the whole name in it.
-const STAGES: [(&str, &str, &str); 5] = [
+const STAGES: [(&str, &str, &str); 8] = [
     ("benches", "wire", "read/envelope and message (bound: a twentieth of a signature check)"),
+    ("benches", "wire", "cover/to be signed (bound: coset)"),
+    ("benches", "wire", "identify/message id (bound: SHA-256 of two blocks)"),
+    ("benches", "wire", "identify/receipt"),
     (
         "benches",
         "verify",
