@@ -106,8 +106,12 @@ pipeline::sections! {
         wait_max: Duration as Span, SECOND, Between(MS, MINUTE);
         /// What a refused sender is asked to wait, on average.
         retry_after: Duration as Span, 2 * SECOND, Between(100 * MS, HOUR);
-        /// How long a refusal is kept back, so that whoever ignores it is slowed by its open streams.
+        /// How long a refusal is kept back at least, so that whoever ignores it is slowed by its open streams.
         hold: Duration as Span, 250 * MS, Between(Duration::ZERO, 10 * SECOND);
+        /// Refusals that are told in a second; when there are more they are kept back longer.
+        refusals_per_s: u32 as Count<u32>, 2_000, Between(1, 1_000_000);
+        /// How long a refusal is kept back at most.
+        hold_max: Duration as Span, 2 * SECOND, Between(Duration::ZERO, 30 * SECOND);
     }
 
     /// Where operators and subscribers are served.
@@ -149,7 +153,7 @@ pipeline::sections! {
         /// Records in one commit.
         commit_records_max: usize as Count<usize>, 512, Between(1, 65_536);
         /// How long records gather for a commit under load.
-        commit_wait: Duration as Span, MS, Between(Duration::ZERO, 100 * MS);
+        commit_wait: Duration as Span, 10 * MS, Between(Duration::ZERO, 100 * MS);
     }
 
     /// The index behind the log.

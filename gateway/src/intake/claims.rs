@@ -10,9 +10,10 @@ use bytes::Bytes;
 use pipeline::{Arrival, Carrier, DeviceIndex, Lane, Model, Ticket};
 use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use super::lanes::{Lanes, NotPut};
+use super::refusals::Refusals;
 use crate::clock;
 use crate::config::LaneConfig;
 use crate::hints::Hints;
@@ -37,6 +38,7 @@ pub(super) struct Claims {
     pub(super) hints: Arc<Hints>,
     pub(super) telemetry: Arc<Intake>,
     pub(super) lanes: Lanes<Claim>,
+    pub(super) refusals: Refusals,
 }
 
 /// A message that is understood and not proven: an arrival, if its signature verifies.
@@ -70,7 +72,7 @@ impl Claims {
             }
             Err(NotPut::Full) => {
                 self.telemetry.lane_refused(lane, LaneRefusal::Full);
-                sleep(self.config.hold).await;
+                sleep_until(self.refusals.due(clock::monotonic()).into()).await;
                 Check::Receipt(device, overloaded)
             }
             Err(NotPut::Closed) => Check::Unanswered,

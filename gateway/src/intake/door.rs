@@ -111,7 +111,7 @@ impl Door {
 
     fn load(&self) -> Load {
         Load {
-            handshakes: self.slots.taken.load(Ordering::Relaxed),
+            handshakes: self.slots.under_way(),
             unvalidated: self.slots.unvalidated.load(Ordering::Relaxed),
             waiting: self.waiting.len(),
             connections_full: self.slots.connections.load(Ordering::Relaxed)
@@ -147,6 +147,11 @@ pub(super) struct Slot {
 pub(super) struct Seat(Arc<Slots>);
 
 impl Slots {
+    /// Handshakes under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     fn new() -> Self {
         Self {
             taken: AtomicUsize::new(0),

@@ -132,12 +132,13 @@ impl<T> Drop for Lanes<T> {
 }
 
 impl<T> LanesOut<T> {
-    /// Takes up to `max` messages, waiting for one; nothing once nobody can put any more and all are taken.
-    pub(super) async fn take(&mut self, max: usize) -> Option<Taken<T>> {
+    /// Takes up to `max` messages, waiting for one; nothing once nobody can put any more and all are taken. Of those that
+    /// may be refused it takes `others_max` at most.
+    pub(super) async fn take(&mut self, max: usize, others_max: usize) -> Option<Taken<T>> {
         loop {
             let filled = Arc::clone(&self.filled);
             let filled = filled.notified();
-            let taken = self.take_now(max);
+            let taken = self.take_now(max, others_max);
             if !taken.due.is_empty() || !taken.overdue.is_empty() {
                 return Some(taken);
             }
@@ -155,7 +156,7 @@ impl<T> LanesOut<T> {
         both.into_iter().flatten().map(mpsc::Receiver::len).sum()
     }
 
-    fn take_now(&mut self, max: usize) -> Taken<T> {
+    fn take_now(&mut self, max: usize, others_max: usize) -> Taken<T> {
         let now = clock::monotonic();
         let mut taken = Taken { due: Vec::with_capacity(max), overdue: vec![] };
         let kept = KEPT_FOR_PROBATION + KEPT_FOR_OTHERS + KEPT_FOR_LAST;
@@ -169,9 +170,16 @@ impl<T> LanesOut<T> {
         for lane in Lane::ALL {
             self.fill_from_last(&mut taken, lane, places, now);
         }
-        for lane in Lane::ALL {
+        let (others, firsts): (Vec<_>, Vec<_>) =
+            Lane::ALL.into_iter().partition(|l| may_refuse(*l));
+        for lane in firsts {
             self.fill(&mut taken, lane, max, now);
             self.fill_from_last(&mut taken, lane, max, now);
+        }
+        let places = (taken.due.len() + others_max).min(max);
+        for lane in others {
+            self.fill(&mut taken, lane, places, now);
+            self.fill_from_last(&mut taken, lane, places, now);
         }
         taken
     }
@@ -257,17 +265,40 @@ mod tests {
                     lanes.put(lane, false, (lane, n)).await.unwrap();
                 }
             }
-            let taken = out.take(16).await.unwrap();
+            let taken = out.take(16, 16).await.unwrap();
             let of = |wanted| taken.due.iter().filter(|(lane, _)| *lane == wanted).count();
             assert_eq!(taken.due.len(), 16);
             assert!(of(Lane::First) >= 12, "{}", of(Lane::First));
             assert_eq!(of(Lane::FirstOnProbation), 2);
             let mut heartbeats = of(Lane::Heartbeat);
             for _ in 0..3 {
-                let taken = out.take(16).await.unwrap();
+                let taken = out.take(16, 16).await.unwrap();
                 heartbeats += taken.due.iter().filter(|(lane, _)| *lane == Lane::Heartbeat).count();
             }
             assert!(heartbeats > 0, "the lowest lane has a place in turn");
+        });
+    }
+
+    #[test]
+    fn others_give_way_as_told_and_still_have_a_place() {
+        block_on(async {
+            let (lanes, mut out) = lanes(&config(64));
+            for n in 0..40 {
+                for lane in [Lane::Update, Lane::Repeat, Lane::FirstOnProbation] {
+                    lanes.put(lane, false, (lane, n)).await.unwrap();
+                }
+            }
+            let mut firsts = 0;
+            while firsts < 40 {
+                let taken = out.take(16, 2).await.unwrap().due;
+                firsts += taken.iter().filter(|(lane, _)| *lane == Lane::FirstOnProbation).count();
+                let full = taken.len() == 16;
+                assert!(full || firsts == 40, "first presses take what the others leave");
+            }
+            // Two, and the place that each lane has in turn.
+            let few = out.take(16, 2).await.unwrap().due.len();
+            assert!((2..=3).contains(&few), "{few}");
+            assert_eq!(out.take(16, 16).await.unwrap().due.len(), 16);
         });
     }
 
@@ -285,10 +316,10 @@ mod tests {
             for lane in [Lane::First, Lane::FirstOnProbation] {
                 let mut waiting = Box::pin(lanes.put(lane, false, lane));
                 assert!(waiting.as_mut().now_or_never().is_none(), "{lane:?}");
-                let taken = out.take(1).await.unwrap().due;
+                let taken = out.take(1, 1).await.unwrap().due;
                 assert_eq!(taken, [lane]);
                 waiting.await.unwrap();
-                out.take(1).await.unwrap();
+                out.take(1, 1).await.unwrap();
             }
         });
     }
@@ -303,7 +334,7 @@ mod tests {
             }
             let (mut due, mut overdue) = (vec![], vec![]);
             while due.len() + overdue.len() < LANES {
-                let taken = out.take(16).await.unwrap();
+                let taken = out.take(16, 16).await.unwrap();
                 due.extend(taken.due);
                 overdue.extend(taken.overdue);
             }
@@ -325,14 +356,15 @@ mod tests {
                 assert!(!lanes.is_pressed() || n > 20);
                 lanes.put(Lane::First, false, (false, n)).await.unwrap();
             }
-            let taken = out.take(16).await.unwrap().due;
+            let taken = out.take(16, 16).await.unwrap().due;
             let last = taken.iter().filter(|(last, _)| *last).count();
             assert_eq!((taken.len(), last), (16, 1), "one place is kept for it: {taken:?}");
             waiting.await.unwrap();
-            let rest: Vec<_> = [out.take(16).await, out.take(16).await, out.take(16).await]
-                .into_iter()
-                .flat_map(|taken| taken.unwrap().due)
-                .collect();
+            let rest: Vec<_> =
+                [out.take(16, 16).await, out.take(16, 16).await, out.take(16, 16).await]
+                    .into_iter()
+                    .flat_map(|taken| taken.unwrap().due)
+                    .collect();
             assert_eq!(rest.len(), 35, "everybody is served");
             assert!(rest.iter().rev().take(8).all(|(last, _)| *last), "{rest:?}");
         });
@@ -344,8 +376,8 @@ mod tests {
             let (lanes, mut out) = lanes(&config(4));
             lanes.put(Lane::Update, false, 7).await.unwrap();
             drop(lanes);
-            assert_eq!(out.take(16).await.unwrap().due, [7]);
-            assert!(out.take(16).await.is_none());
+            assert_eq!(out.take(16, 16).await.unwrap().due, [7]);
+            assert!(out.take(16, 16).await.is_none());
         });
     }
 }

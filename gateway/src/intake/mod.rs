@@ -13,6 +13,7 @@ mod drops;
 mod exchange;
 mod lanes;
 mod peer;
+mod refusals;
 mod shard;
 mod strangers;
 mod transport;

@@ -23,6 +23,7 @@ use super::door::{Door, Slots};
 use super::exchange::{Gate, UnderWay};
 use super::lanes::lanes;
 use super::peer::Peers;
+use super::refusals::Refusals;
 use super::strangers::Strangers;
 use super::transport::endpoint_config;
 use super::waiting::{Receipts, Tickets, Waiting};
@@ -138,6 +139,7 @@ fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gat
         realm: parts.realm,
         telemetry: Arc::clone(&telemetry),
         lanes: claims,
+        slots: Arc::clone(&slots),
         waiting: Arc::clone(&waiting),
         tickets: Tickets::of_shard(0),
         desk: parts.lane,
@@ -149,6 +151,7 @@ fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gat
         config: parts.config,
         claims: Claims {
             realm: parts.realm,
+            refusals: Refusals::new(&parts.lanes),
             config: parts.lanes,
             registry: parts.registry,
             hints: parts.hints,

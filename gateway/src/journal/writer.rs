@@ -21,10 +21,11 @@ use super::{Journal, JournalError};
 use crate::clock;
 use crate::telemetry::{Stage, StageTimer};
 
-/// A commit of as many records shows load: the next one waits for this many, or for `commit_wait`.
-const GATHERED: usize = 8;
+/// A commit of as many records shows load, thousands a second: the next one waits for [`GATHERED_MAX`], or for
+/// `commit_wait`.
+const GATHERED: usize = 32;
 /// Records for which nobody waits longer.
-const GATHERED_MAX: usize = 64;
+const GATHERED_MAX: usize = 256;
 
 /// Starts the thread that writes.
 #[derive(Debug)]
