@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use device::{Key, KeyError, SignError, Signer};
-use protocol::{Counters, DeviceId, Message, Nonce, Realm};
+use protocol::{Counters, DeviceId, Kind, Message, Nonce, Realm};
 use simulator::{
     Connection, Connections, Population, PopulationError, Scenario, ScenarioError, Seed, Timeline,
 };
@@ -16,7 +16,7 @@ use simulator::{
 use crate::cli::CityArgs;
 use crate::clock::Moment;
 use crate::connections::Mode;
-use crate::plan::{Plan, Press, SplitMix64};
+use crate::plan::{Plan, Press, ShareError, SplitMix64};
 use crate::probe;
 use crate::report::{Map, Outline, Place};
 
@@ -75,6 +75,9 @@ pub enum CityError {
     /// The operating system has no randomness.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// A share of updates that is none.
+    #[error("--updates: {0}")]
+    Updates(#[from] ShareError),
     /// There is nothing to send.
     #[error("the scenario has no presses")]
     Empty,
@@ -117,18 +120,29 @@ impl City {
         })
     }
 
-    /// `presses` presses by all devices in turn, due at once: for a closed loop, which sends when it can.
+    /// `presses` presses by all devices in turn, due at once: for a closed loop, which sends when it can. Of those after
+    /// the first of each device, the share `updates` are updates of it.
     ///
     /// # Errors
     /// See [`CityError`].
-    pub fn crowd(args: &CityArgs, presses: u32, now: SystemTime) -> Result<Plan, CityError> {
+    pub fn crowd(
+        args: &CityArgs,
+        presses: u32,
+        updates: f64,
+        now: SystemTime,
+    ) -> Result<Plan, CityError> {
+        if !(0.0..=1.0).contains(&updates) {
+            return Err(CityError::Updates(ShareError(updates)));
+        }
         let (_, town) = Town::open(args, now)?;
         let devices = u32::try_from(town.population.devices().len()).unwrap_or(u32::MAX);
         if devices == 0 {
             return Err(CityError::Empty);
         }
         let by_device: Vec<_> = (0..devices.min(presses)).collect();
-        let signed = in_parallel(&by_device, |device| town.crowd_of(*device, devices, presses))?;
+        let rounds = |device: u32| presses / devices + u32::from(device < presses % devices);
+        let signed =
+            in_parallel(&by_device, |device| town.crowd_of(*device, rounds(*device), updates))?;
         // One press of each device, then another of each: no device presses twice in a row.
         let mut queues: Vec<_> = signed.into_iter().map(Vec::into_iter).collect();
         let mut all = Vec::with_capacity(usize::try_from(presses).unwrap_or_default());
@@ -192,26 +206,35 @@ impl Town {
         })
     }
 
-    /// The share of one device in a crowd of `presses` by `devices` devices.
-    fn crowd_of(&self, device: u32, devices: u32, presses: u32) -> Result<Vec<Press>, CityError> {
+    /// What one device sends in a crowd.
+    fn crowd_of(&self, device: u32, rounds: u32, updates: f64) -> Result<Vec<Press>, CityError> {
         let signer = self.signer(device)?;
         let place = self.population.devices().get(usize::try_from(device).unwrap_or(usize::MAX));
         let position = place.map(|device| device.place);
-        let rounds = presses / devices + u32::from(device < presses % devices);
-        let press = |round: u32| {
+        let mut all: Vec<Press> = vec![];
+        for round in 0..rounds {
             let number = u64::from(round) << 32 | u64::from(device);
-            let raise = Message::raise(Counters::new(self.boot, round), self.nonce(number));
-            let signed = signer.sign(&Message { position, ..raise })?;
-            Ok(Press {
+            let counters = Counters::new(self.boot, round);
+            // One round in so many passes another whole number of updates.
+            let updates_by = |round: u32| (f64::from(round) * updates).floor();
+            let first = all.first().filter(|_| updates_by(round) > updates_by(round - 1));
+            let message = match first {
+                Some(first) => {
+                    Message { alert: Some(first.alert), ..Message::new(Kind::Update, counters) }
+                }
+                None => Message::raise(counters, self.nonce(number)),
+            };
+            let signed = signer.sign(&Message { position, ..message })?;
+            all.push(Press {
                 intended: Moment(0),
                 signed: signed.bytes().clone(),
                 alert: signed.id().alert(),
                 corrupted: false,
                 turn: device,
                 place: None,
-            })
-        };
-        (0..rounds).map(press).collect()
+            });
+        }
+        Ok(all)
     }
 
     /// A question about one of the devices that press, in the middle.
@@ -299,7 +322,7 @@ mod tests {
             offset_us: 0,
             device_index: 0,
             device: DeviceId([0; 16]),
-            kind: protocol::Kind::Raise,
+            kind: Kind::Raise,
             category: protocol::Category::Medical,
             position: protocol::Position::new(0, 0).unwrap(),
             silent: false,

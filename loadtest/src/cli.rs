@@ -148,6 +148,12 @@ pub struct SaturateArgs {
     /// Presses in flight; by default 64 cold and 16 for each warm connection.
     #[arg(long, value_name = "N")]
     pub in_flight: Option<usize>,
+    /// No more than so many sends a second, for a load of a known size; by default as fast as receipts come.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Of what a device sends after its first press, this share are updates of it, from 0 to 1; the feed is not read then.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, conflicts_with = "operator")]
+    pub updates: f64,
     /// Operator address; with it and a token, the feed is read too.
     #[arg(long, value_name = "URL", requires = "token")]
     pub operator: Option<String>,

@@ -110,13 +110,17 @@ fn replay(args: &RunArgs) -> anyhow::Result<u8> {
 fn find_the_most(args: &SaturateArgs) -> anyhow::Result<u8> {
     let target = args.target.target(false, args.bare)?;
     let bound = args.bound_target()?;
+    if let Some(rate) = args.rate {
+        positive("--rate", rate)?;
+    }
     let per_s = if args.mode().is_warm() { WARM_PER_S_MAX } else { COLD_PER_S_MAX };
+    let per_s = args.rate.map_or(per_s, |rate| rate.min(per_s));
     let enough = whole(per_s * args.duration.as_secs_f64());
     let presses = args.city.presses.unwrap_or(enough);
     say(&format!(
         "loadtest: signing {presses} presses ahead; this is a closed loop, it judges nothing"
     ));
-    let plan = Arc::new(City::crowd(&args.city, presses, clock::date())?);
+    let plan = Arc::new(City::crowd(&args.city, presses, args.updates, clock::date())?);
     bind_to_processor(args.target.cpu)?;
     let source = args.operator.as_deref().map(url).zip(args.token.clone());
     let source = source.map(|(operator, token)| Source { operator, token });
@@ -125,6 +129,7 @@ fn find_the_most(args: &SaturateArgs) -> anyhow::Result<u8> {
         mode: args.mode(),
         in_flight: args.in_flight(),
         duration: args.duration,
+        rate: args.rate,
         process: pid.map(Process),
         source,
     };

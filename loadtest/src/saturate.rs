@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::account::{Account, Conservation, Feed, Receipts};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::connections::{Connections, Mode, Target};
 use crate::ledger::{Answer, Ledger, Outcome, PressIndex};
 use crate::plan::Plan;
@@ -31,6 +31,8 @@ pub struct Saturation {
     pub in_flight: usize,
     /// How long.
     pub duration: Duration,
+    /// No more than so many sends a second; nothing: as fast as answers come.
+    pub rate: Option<f64>,
     /// The target's process, if it is on this machine.
     pub process: Option<Process>,
     /// The feed, if it is read too.
@@ -75,7 +77,10 @@ struct Loop {
     connections: Connections,
     clock: Clock,
     next: AtomicU32,
-    duration: Duration,
+    begun: Moment,
+    /// When nothing more is sent.
+    end: Moment,
+    rate: Option<f64>,
 }
 
 /// Sends presses of `plan`, each once, as fast as `saturation` lets it, until its time is over or all are sent. Presses
@@ -84,7 +89,7 @@ struct Loop {
 /// # Errors
 /// When the target cannot be reached or the feed not be read.
 pub async fn saturate(plan: Arc<Plan>, saturation: Saturation) -> Result<Found, RunError> {
-    let Saturation { target, mode, in_flight, duration, process, source } = saturation;
+    let Saturation { target, mode, in_flight, duration, rate, process, source } = saturation;
     let ledger = Arc::new(plan.ledger());
     let connections = Connections::open(target, mode, Arc::clone(&ledger))?;
     connections.warm().await?;
@@ -97,10 +102,17 @@ pub async fn saturate(plan: Arc<Plan>, saturation: Saturation) -> Result<Found, 
     let spent = || (process.and_then(Process::cpu), Process::own().cpu());
     let before = spent();
     let begun = clock.now();
-    let next = AtomicU32::new(0);
-    let duration = begun.plus(duration).offset();
-    let shared =
-        Arc::new(Loop { plan, ledger: Arc::clone(&ledger), connections, clock, next, duration });
+    let shared = Loop {
+        plan,
+        ledger: Arc::clone(&ledger),
+        connections,
+        clock,
+        next: AtomicU32::new(0),
+        begun,
+        end: begun.plus(duration),
+        rate,
+    };
+    let shared = Arc::new(shared);
     let workers: Vec<_> = (0..in_flight).map(|_| tokio::spawn(work(Arc::clone(&shared)))).collect();
     for worker in workers {
         worker.await.unwrap_or_default();
@@ -124,12 +136,25 @@ pub async fn saturate(plan: Arc<Plan>, saturation: Saturation) -> Result<Found, 
     Ok(found)
 }
 
+impl Loop {
+    /// Waits until the press at this place may be sent. When answers come too slowly it is late, and nothing hurries.
+    async fn turn_of(&self, place: u32) {
+        let Some(rate) = self.rate else { return };
+        let due = self.begun.plus(Duration::from_secs_f64(f64::from(place) / rate)).min(self.end);
+        let early = due.since(self.clock.now());
+        if !early.is_zero() {
+            tokio::time::sleep(early).await;
+        }
+    }
+}
+
 /// One worker: the next press, its receipt, the next press.
 async fn work(shared: Arc<Loop>) {
     loop {
         let place = shared.next.fetch_add(1, Relaxed);
         let Some(press) = shared.plan.press(PressIndex(place)) else { return };
-        if shared.clock.now().offset() >= shared.duration {
+        shared.turn_of(place).await;
+        if shared.clock.now() >= shared.end {
             return;
         }
         shared.ledger.sent(PressIndex(place), shared.clock.now());

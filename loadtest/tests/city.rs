@@ -16,6 +16,7 @@ use loadtest::run::{Finished, Setup, run};
 use loadtest::slo::Slo;
 use loadtest::subscriber::Source;
 use loadtest::verdict::Verdict;
+use protocol::{Envelope, Kind, Message};
 use simulator::{Overrides, Population, Scenario, Seed};
 
 /// Eight minutes of earthquake in five seconds.
@@ -140,9 +141,21 @@ fn a_population_of_another_seed_or_too_small_is_refused_before_anything_is_signe
 fn a_crowd_presses_in_turn() {
     let folder = tempfile::tempdir().unwrap();
     let args = population(folder.path());
-    let crowd = City::crowd(&args, 5_000, UNIX_EPOCH).unwrap();
+    let crowd = City::crowd(&args, 5_000, 0.5, UNIX_EPOCH).unwrap();
     let turns: Vec<_> = crowd.presses().iter().map(|press| press.turn).collect();
     let expected: Vec<_> = (0..5_000).map(|number| number % 2_000).collect();
     assert_eq!(turns, expected);
     assert_eq!(crowd.alerts().len(), 5_000);
+    // A first press, its repeat, an update of the first.
+    let message = |number: usize| {
+        let envelope = Envelope::parse(&crowd.presses()[number].signed).unwrap();
+        let (message, _) = Message::decode(envelope.message).unwrap();
+        (message.kind, message.alert)
+    };
+    let first = crowd.presses()[7].alert;
+    assert_eq!(message(7), (Kind::Raise, None));
+    assert_eq!(message(2_007), (Kind::Raise, None));
+    assert_eq!(message(4_007), (Kind::Update, Some(first)));
+    let none = City::crowd(&args, 1, 1.5, UNIX_EPOCH).unwrap_err();
+    assert!(matches!(none, CityError::Updates(_)), "{none}");
 }
