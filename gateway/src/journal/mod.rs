@@ -3,7 +3,7 @@
 //! [`Journal`] owns `journal.db`: it creates it, refuses it when it is damaged, and appends. [`Writer`] is the one
 //! thread that does so, with one commit for whatever queued while the last one was being synced. [`Reader`] reads
 //! records back by cursor, from its own connection, and never sees one that is not synced. What is stored and why it
-//! lies as it does is said in `schema.sql`; how fast it is, in `docs/operations.md`.
+//! lies as it does is said in `schema.sql`.
 //!
 //! Nothing is retried. A disk that has once failed to sync may have dropped what it was given and report the next sync
 //! as done, so the first error is the last thing that a writer does.
