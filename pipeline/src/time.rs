@@ -67,6 +67,9 @@ impl Mul<Span> for u64 {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} us", self.0)
+        match self.0 {
+            us if us % 1_000_000 == 0 => write!(f, "{} s", us / 1_000_000),
+            us => write!(f, "{us} us"),
+        }
     }
 }

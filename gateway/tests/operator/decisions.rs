@@ -94,7 +94,7 @@ async fn every_refusal_of_the_desk_is_told_in_its_own_way() {
         (DecisionRefusal::OutOfReach(ZoneId::new("east")), 403, "out-of-reach"),
         (DecisionRefusal::NotBlocked, 409, "not-blocked"),
         (DecisionRefusal::EndsBeforeItBegins, 422, "duration"),
-        (DecisionRefusal::BlockTooLong(Span::from_secs(60)), 422, "duration"),
+        (DecisionRefusal::BlockTooLong(Span::from_secs(60)), 409, "duration"),
         (DecisionRefusal::ReasonMissing, 422, "reason"),
         (DecisionRefusal::Busy, 503, "busy"),
     ] {

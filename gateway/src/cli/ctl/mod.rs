@@ -25,7 +25,7 @@ pub(super) struct CtlArguments {
     #[arg(long, global = true, value_name = "URL")]
     operator: Option<Uri>,
     /// The operator's token; other users of this machine can see arguments, so prefer a file
-    #[arg(long, global = true, conflicts_with = "token_file")]
+    #[arg(long, global = true, conflicts_with = "token_file", allow_hyphen_values = true)]
     token: Option<String>,
     /// A file that holds the token
     #[arg(long, global = true, value_name = "FILE")]

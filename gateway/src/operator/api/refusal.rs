@@ -244,7 +244,13 @@ fn of_decision(refusal: &DecisionRefusal) -> Parts {
         DecisionRefusal::ActorLen(_) => {
             ("name", "name too long", unfit, "make a token with a shorter name")
         }
-        DecisionRefusal::BlockTooLong(_) | DecisionRefusal::EndsBeforeItBegins => {
+        DecisionRefusal::BlockTooLong(_) => (
+            "duration",
+            "longer than the policy lets",
+            StatusCode::CONFLICT,
+            "state a shorter `duration_s`",
+        ),
+        DecisionRefusal::EndsBeforeItBegins => {
             ("duration", "not a duration", unfit, "state another `duration_s`")
         }
         DecisionRefusal::UnknownAlert(_) | DecisionRefusal::OutOfReach(_) => {

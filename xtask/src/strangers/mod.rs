@@ -1,5 +1,5 @@
 //! The strangers: programs that share no code with this repository. Python clients made from docs/protocol.md alone,
-//! `curl` on the feed, `sqlite3` on the files, each against a real gateway.
+//! `curl` on the feed, operators with `curl` and schemathesis, `sqlite3` on the files, each against a real gateway.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,10 @@ use crate::stage::{Gateway, Programs, Site};
 use crate::tally::{Outcome, Tally};
 use crate::test::passed;
 use crate::{cargo, process, root, setup};
+
+mod operators;
+
+use operators::Operators;
 
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
@@ -40,16 +44,24 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     });
     let (Some(python), Some(scene)) = (python, scene) else { return };
     for device in &scene.devices {
-        for (what, arguments) in [
-            ("presses", ["press_quic.py", "--category", "4"].as_slice()),
-            ("every case", &["press_quic.py", "--case", "all"]),
-            ("the feed", &["feed.py"]),
-        ] {
+        let steps: &[(&str, &[&str])] = match device.part {
+            Part::Presses => &[
+                ("presses", &["press_quic.py", "--category", "4"]),
+                ("every case", &["press_quic.py", "--case", "all"]),
+            ],
+            Part::Reads => &[("the feed", &["feed.py"])],
+        };
+        for (what, arguments) in steps {
             let name = format!("stranger aioquic, {}: {what}", device.algorithm);
             tally.step(&name, || scene.run(&python, device, arguments));
         }
     }
     tally.step("stranger curl", || scene.curl());
+    if let Some(device) = scene.devices.first() {
+        let judge = || scene.operators.judge(&scene.gateway, &device.id);
+        tally.step("stranger curl: an operator judges", judge);
+    }
+    tally.step("stranger schemathesis", || scene.operators.explore(&scene.gateway, &python));
     tally.step("stranger sqlite3", || scene.queries());
     tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {
@@ -83,16 +95,25 @@ fn we_read(python: &Path) -> Result<Outcome> {
     Ok(Outcome::Passed(1))
 }
 
-/// A gateway with one device of each algorithm and a subscriber.
+/// A gateway with devices of each algorithm, a subscriber and operators.
 struct Scene {
     gateway: Gateway,
     token: String,
+    operators: Operators,
     devices: Vec<Enrolled>,
     // The folder goes last: the gateway writes into it until it stops.
     _folder: TempDir,
 }
 
+/// What a device is for. One that was through every case is over its quota, and its alerts say so.
+#[derive(Clone, Copy)]
+enum Part {
+    Presses,
+    Reads,
+}
+
 struct Enrolled {
+    part: Part,
     algorithm: &'static str,
     id: String,
     key: PathBuf,
@@ -104,8 +125,9 @@ impl Scene {
         let site = Site::prepare_with(programs, folder.path(), CONFIG)?;
         let devices = enrol(programs, &site, folder.path())?;
         let token = site.subscriber(ROOT_ZONE)?;
+        let operators = Operators::enrol(&site)?;
         let gateway = site.serve(&[])?;
-        Ok(Self { gateway, token, devices, _folder: folder })
+        Ok(Self { gateway, token, operators, devices, _folder: folder })
     }
 
     /// Runs a Python program of `strangers/` as this device and subscriber.
@@ -180,23 +202,25 @@ impl Scene {
     }
 }
 
-/// Makes a key of each algorithm and enrols it.
+/// Makes keys of each algorithm and enrols them; somebody vouches for them.
 fn enrol(programs: &Programs, site: &Site, folder: &Path) -> Result<Vec<Enrolled>> {
     let mut rows = String::from("device_id,alg,public_key\n");
     let mut devices = Vec::new();
-    for (algorithm, id) in [
-        ("es256", "5e5256000000000000000000000000e5"),
-        ("eddsa", "edd5a0000000000000000000000000ed"),
+    for (part, algorithm, id) in [
+        (Part::Presses, "es256", "5e5256000000000000000000000000e5"),
+        (Part::Presses, "eddsa", "edd5a0000000000000000000000000ed"),
+        (Part::Reads, "es256", "5e5256000000000000000000000001e5"),
+        (Part::Reads, "eddsa", "edd5a0000000000000000000000001ed"),
     ] {
-        let key = folder.join(format!("{algorithm}.pem"));
+        let key = folder.join(format!("{id}.pem"));
         let path = key.display().to_string();
         programs.output("device", &["keygen", "--alg", algorithm, "--out", &path])?;
         rows += &programs.output("device", &["public", "--key", &path, "--device-id", id])?;
-        devices.push(Enrolled { algorithm, id: id.to_owned(), key });
+        devices.push(Enrolled { part, algorithm, id: id.to_owned(), key });
     }
     let file = folder.join("devices.csv");
     fs::write(&file, rows).with_context(|| format!("cannot write {}", file.display()))?;
-    site.gateway(&["device", "import", &file.display().to_string()])?;
+    site.gateway(&["device", "import", "--vouched", &file.display().to_string()])?;
     Ok(devices)
 }
 
