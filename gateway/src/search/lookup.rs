@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipeline::{Act, Cursor, Found, Standing, Time, ZoneId};
+use pipeline::{Act, Cursor, Disposition, Found, Standing, Time, ZoneId};
 use protocol::{AlertId, Counters, DeviceId, MessageId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{SearchError, index};
 use crate::{journal, sqlite};
 
-const FIND: &str = "SELECT entries.cursor, device_id, zone FROM message_ids \
+/// The last column: held, and not promoted since.
+const FIND: &str = "SELECT entries.cursor, device_id, zone, disposition = ?2 \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3) FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
 
 /// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
@@ -43,10 +45,11 @@ impl Lookup {
     /// # Errors
     /// If the index cannot be read.
     pub fn find(&self, id: MessageId) -> Result<Option<Found>, SearchError> {
+        let (held, promote) = (Disposition::Held as u8, Act::Promote.stored());
         let find = || {
             self.connection
                 .prepare_cached(FIND)?
-                .query_row([id.as_bytes().as_slice()], found)
+                .query_row(params![id.as_bytes().as_slice(), held, promote], found)
                 .optional()
         };
         find().map_err(|source| self.error(source))
@@ -158,9 +161,8 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let cursor =
         u64::try_from(cursor).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))?;
     let zone = row.get_ref(2)?.as_str()?;
-    // The index does not keep which raises are held.
     let (device, zone) = (DeviceId(row.get(1)?), ZoneId::new(zone));
-    Ok(Found { cursor: Cursor(cursor), device, zone, held: false })
+    Ok(Found { cursor: Cursor(cursor), device, zone, held: row.get(3)? })
 }
 
 /// Text that no version of this program writes: the index is damaged.
@@ -173,10 +175,10 @@ fn foreign() -> rusqlite::Error {
 mod tests {
     use std::collections::BTreeMap;
 
-    use pipeline::Decision;
+    use pipeline::{Decision, Record};
 
     use super::*;
-    use crate::journal::testing::{decision, record, records};
+    use crate::journal::testing::{decision, promotion, record, records};
     use crate::search::Index;
 
     #[test]
@@ -200,6 +202,19 @@ mod tests {
             (record(2).device, decision(5, 2).standing.unwrap()),
         ];
         assert_eq!(standings, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn held_press_is_found_held_until_it_is_promoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("search.db");
+        let mut index = Index::open(&path, Cursor(0)).unwrap();
+        let held = |cursor| Record { disposition: Disposition::Held, ..record(cursor) };
+        index.add(&[record(1).into(), held(2).into(), held(3).into()]).unwrap();
+        index.add(&[decision(4, 2).into(), promotion(5, 3).into()]).unwrap();
+        let lookup = Lookup::open(&path).unwrap();
+        let found = |cursor| lookup.find(record(cursor).message_id).unwrap().unwrap().held;
+        assert_eq!([1, 2, 3].map(found), [false, true, false]);
     }
 
     #[test]
