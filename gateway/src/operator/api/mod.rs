@@ -17,15 +17,18 @@ mod refusal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use pipeline::{Cursor, Time, Zones};
+use tokio::time::timeout;
 
 use crate::feed::{CursorCodec, Problem, Streams};
 use crate::registry::{Operators, Registry, Subscribers};
@@ -39,6 +42,9 @@ const OPENAPI: &str = include_str!("openapi.json");
 
 /// No request here has a longer body, in bytes: a reason, and what stands around it.
 const BODY_BYTES_MAX: usize = 4_096;
+
+/// How long a body may take. Whoever sends one need have no token yet, and connections are few: subscribers use the same.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the interface is made of.
 pub struct ApiParts {
@@ -112,25 +118,35 @@ pub(super) fn router(parts: ApiParts) -> Router {
         .fold(Router::new(), |router, (path, answering)| router.route(path, answering))
         .route("/v1/openapi.json", get(openapi))
         .with_state(api)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(answer))
 }
 
-/// Marks the connection as alive, and what was answered as not to be kept by anybody between.
+/// Marks the connection as alive, has the whole request before anybody answers it, and marks what was answered as not to
+/// be kept by anybody between.
 async fn answer(request: Request, next: Next) -> Response {
     // Held to the end, so that a decision that takes its time does not look like an idle connection.
     let _busy = request.extensions().get::<Streams>().map(Streams::busy);
-    let mut response = next.run(request).await;
-    // The only refusals that are not of our making: of a body, or of a path that is no text.
-    match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => response = Refusal::TooLong.into_response(),
-        StatusCode::BAD_REQUEST if !is_problem(&response) => {
-            response = Refusal::Id.into_response();
-        }
-        _ => {}
+    let (head, body) = request.into_parts();
+    let mut response = match whole(body, BODY_TIMEOUT).await {
+        Ok(body) => next.run(Request::from_parts(head, body.into())).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    // The only refusal that is not of our making: of a path that is no text.
+    if response.status() == StatusCode::BAD_REQUEST && !is_problem(&response) {
+        response = Refusal::Id.into_response();
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The body, if it is not too long and is there in time.
+async fn whole(body: Body, patience: Duration) -> Result<Bytes, Refusal> {
+    match timeout(patience, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        // Or its client is gone, and reads no answer.
+        Ok(Err(_)) => Err(Refusal::TooLong),
+        Err(_) => Err(Refusal::TooSlow),
+    }
 }
 
 fn is_problem(response: &Response) -> bool {
@@ -160,6 +176,17 @@ mod tests {
 
     fn described() -> Value {
         serde_json::from_str(OPENAPI).unwrap()
+    }
+
+    #[tokio::test]
+    async fn body_must_end_within_its_length_and_its_time() {
+        let whole = async |body| whole(body, Duration::ZERO).await;
+        assert_eq!(whole(Body::empty()).await, Ok(Bytes::new()));
+        let longest = vec![b' '; BODY_BYTES_MAX];
+        assert_eq!(whole(longest.clone().into()).await, Ok(longest.clone().into()));
+        assert_eq!(whole([longest, vec![b' ']].concat().into()).await, Err(Refusal::TooLong));
+        let endless = futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+        assert_eq!(whole(Body::from_stream(endless)).await, Err(Refusal::TooSlow));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     MediaType,
     /// The body is longer than any that is understood.
     TooLong,
+    /// The body took too long to come.
+    TooSlow,
     /// The body is JSON, but not what is asked for.
     Unfit(String),
     /// The desk decided nothing.
@@ -196,6 +198,12 @@ impl Refusal {
                 "body too long",
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("a request here has {} bytes at most", super::BODY_BYTES_MAX),
+            ),
+            Self::TooSlow => (
+                "too-slow",
+                "body too slow",
+                StatusCode::REQUEST_TIMEOUT,
+                format!("a request here is whole within {} s", super::BODY_TIMEOUT.as_secs()),
             ),
             Self::Unfit(error) => {
                 ("unfit", "not what is asked for", StatusCode::UNPROCESSABLE_ENTITY, error.clone())
