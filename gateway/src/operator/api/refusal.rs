@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     Unfit(String),
     /// The desk decided nothing.
     Decision(DecisionRefusal),
-    /// The gateway is stopping.
+    /// The gateway is stopping. If a decision was asked for, it may have been made.
     Stopping,
     /// A file cannot be read; the log says which and why.
     Unreadable,
@@ -219,7 +219,7 @@ impl Refusal {
                 "stopping",
                 "the gateway is stopping",
                 status,
-                "ask again once it is back; nothing was decided".into(),
+                "ask again once it is back; look in /v1/audit whether a decision was made".into(),
             ),
             _ => (
                 "unreadable",
