@@ -86,8 +86,17 @@ async fn a_prank_blocks_neighbours_promote_and_a_genuine_verdict_repairs() {
     let held = press(&site, &mut prankster).await;
     assert_eq!(held.status, Status::Held);
     assert_eq!(held.call.unwrap().as_str(), "110");
+    for (counter, counted) in [
+        ("decisions_total{act=\"verdict\",actor=\"operator\",verdict=\"prank\"}", 1.0),
+        ("decisions_total{act=\"block\",actor=\"strikes\",verdict=\"none\"}", 1.0),
+        ("journaled_messages_total{disposition=\"paged\"}", 1.0),
+        ("journaled_messages_total{disposition=\"held\"}", 1.0),
+    ] {
+        site.metric(&format!("gateway_{counter}"), |value| value == counted).await;
+    }
     assert!(site.stop().await.success());
     site.start().await;
+    site.metric("gateway_desk_entries{table=\"blocks\"}", |blocks| blocks == 1.0).await;
     let held_again = press(&site, &mut prankster).await;
     assert_eq!(held_again.status, Status::Held);
 

@@ -6,6 +6,7 @@
 
 mod answers;
 mod decisions;
+mod exports;
 mod recall;
 
 use std::io;
@@ -18,10 +19,12 @@ use pipeline::policy::Policy;
 use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Time, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use self::answers::{Answers, Question};
 use self::decisions::{Asked, Deciding};
 pub use self::decisions::{Decisions, Undecided, decisions};
+use self::exports::Exports;
 pub use self::recall::{RecallError, Sources, recall};
 use crate::clock;
 use crate::hints::Hints;
@@ -29,6 +32,7 @@ use crate::intake::{BATCH_MAX, Proven, Receipts, shard_of};
 use crate::journal::{Reader, WriterHandle};
 use crate::registry::Registry;
 use crate::search::Lookup;
+use crate::serve::METRICS_UPKEEP;
 use crate::telemetry::{Stage, StageTimer};
 
 /// Batches taken from the lane at once: a few hundred microseconds of work.
@@ -110,6 +114,7 @@ pub fn spawn(parts: DeskParts) -> Result<DeskHandle, io::Error> {
         hints: parts.hints,
         deciding: Deciding::default(),
         stage: Stage::Desk.timer(),
+        exports: Exports::new(),
     };
     parts.wanted.into_iter().for_each(|output| driver.perform(output));
     let events = Events {
@@ -153,6 +158,7 @@ struct Driver {
     hints: Arc<Hints>,
     deciding: Deciding,
     stage: StageTimer,
+    exports: Exports,
 }
 
 /// A shard as the desk sees it.
@@ -167,6 +173,8 @@ impl Driver {
         self.deliver();
         let mut taken = Vec::with_capacity(BATCHES_MAX);
         let mut open = true;
+        let mut measures = interval(METRICS_UPKEEP);
+        measures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while open || self.desk.in_hand() > 0 {
             tokio::select! {
                 biased;
@@ -199,6 +207,7 @@ impl Driver {
                     let ticket = self.deciding.wait(answer);
                     self.handle(Input::Decide { ticket, request });
                 }
+                _ = measures.tick() => self.exports.measure(&self.desk.sizes()),
                 () = until(self.desk.next_deadline()) => self.handle(Input::Tick),
                 count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;
@@ -236,7 +245,10 @@ impl Driver {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Append(entry) => self.appended.push(entry),
+            Output::Append(entry) => {
+                self.exports.appended(&entry);
+                self.appended.push(entry);
+            }
             Output::Reply(ticket, receipt) => {
                 let shard = self.shards.get_mut(shard_of(ticket));
                 debug_assert!(shard.is_some(), "tickets are given by shards");

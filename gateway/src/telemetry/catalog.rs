@@ -10,6 +10,10 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ("gateway_connections_ended_total", "Connections that the gateway ended, by cause."),
     ("gateway_connections_total", "Connections accepted."),
     (
+        "gateway_decisions_total",
+        "Decisions journaled, by act, by whether an operator or which rule decided, and by verdict.",
+    ),
+    (
         "gateway_feed_backlog_records_total",
         "Journal entries read again for subscribers behind the head.",
     ),
@@ -31,6 +35,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ),
     ("gateway_journal_commits_total", "Commits of the journal."),
     ("gateway_journal_records_total", "Entries committed to the journal."),
+    ("gateway_journaled_messages_total", "Messages journaled, by what became of them."),
     (
         "gateway_lane_refused_total",
         "Messages refused because there was too much to do, by lane and cause.",
@@ -58,6 +63,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("gateway_address_cells", "Cells in each row of the table of what addresses have cost."),
     ("gateway_address_cells_exhausted", "Cells of that table whose addresses have lost priority."),
     ("gateway_connections_open", "Connections open."),
+    ("gateway_desk_entries", "Entries in each table of the desk."),
     ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory."),
     ("gateway_feed_subscribers", "Feeds open."),
     ("gateway_feed_waiting_records", "Synced entries that waited to be encoded."),
@@ -93,5 +99,19 @@ pub(super) fn describe() {
     }
     for (name, help) in HISTOGRAMS {
         describe_histogram!(*name, Unit::Seconds, *help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_explained_to_whoever_runs_a_gateway() {
+        let explained = include_str!("../../../docs/operations.md");
+        for (name, _) in COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS) {
+            let shown = [format!("`{name}`"), format!("`{name}{{")];
+            assert!(shown.iter().any(|shown| explained.contains(shown)), "{name}");
+        }
     }
 }
