@@ -106,6 +106,8 @@ async fn what_is_out_of_reach_is_refused_and_what_is_not_there_is_unknown() {
         let (found, problem) = post.get(&path, "siti").await;
         assert_eq!(found, status, "{path}");
         assert_eq!(problem["type"], format!("urn:kentongan:problem:{name}"), "{path}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(!detail.contains("east"), "where it is, is for those who act there: {detail}");
     }
 }
 

@@ -75,7 +75,7 @@ impl Caller {
     /// # Errors
     /// If they may not.
     pub(super) fn must_reach(&self, zone: &ZoneId) -> Result<(), Refusal> {
-        if self.allows(zone) { Ok(()) } else { Err(Refusal::OutOfReach(zone.clone())) }
+        if self.allows(zone) { Ok(()) } else { Err(Refusal::OutOfReach) }
     }
 
     /// The zones at or below the one named, all of which they may see.

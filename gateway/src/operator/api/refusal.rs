@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pipeline::{DecisionRefusal, ZoneId};
+use pipeline::DecisionRefusal;
 use protocol::{AlertId, DeviceId};
 
 use crate::feed::{CursorError, Problem};
@@ -24,8 +24,9 @@ pub(super) enum Refusal {
     Role(&'static str),
     /// None of the token's zones is drawn.
     NoZone,
-    /// The alert, the device or the zone asked for belongs to a zone that the token is not for.
-    OutOfReach(ZoneId),
+    /// The alert, the device or the zone asked for belongs to a zone that the token is not for. Which one is not said:
+    /// where a device last pressed is for those who act there.
+    OutOfReach,
     /// There is no such zone.
     UnknownZone(String),
     /// No such alert is journaled, or not yet indexed.
@@ -72,7 +73,7 @@ impl From<DecisionRefusal> for Refusal {
     fn from(refusal: DecisionRefusal) -> Self {
         match refusal {
             DecisionRefusal::UnknownAlert(alert) => Self::UnknownAlert(alert),
-            DecisionRefusal::OutOfReach(zone) => Self::OutOfReach(zone),
+            DecisionRefusal::OutOfReach(_) => Self::OutOfReach,
             other => Self::Decision(other),
         }
     }
@@ -82,7 +83,7 @@ impl Refusal {
     fn problem(&self) -> Problem {
         let (name, title, status, detail) = match self {
             Self::NoToken | Self::Token(_) => self.of_token(),
-            Self::FeedOnly | Self::Role(_) | Self::NoZone | Self::OutOfReach(_) => {
+            Self::FeedOnly | Self::Role(_) | Self::NoZone | Self::OutOfReach => {
                 self.of_entitlement()
             }
             Self::UnknownZone(_) | Self::UnknownAlert(_) | Self::UnknownDevice(_) => {
@@ -134,13 +135,12 @@ impl Refusal {
                 status,
                 format!("the role of this token may not do this; ask with the token of {needed}"),
             ),
-            Self::OutOfReach(zone) => (
+            Self::OutOfReach => (
                 "out-of-reach",
                 "zone out of reach",
                 status,
-                format!(
-                    "zone {zone} is not among the zones of this token; ask somebody who acts there"
-                ),
+                "it lies outside the zones of this token; ask a supervisor, or somebody who acts there"
+                    .into(),
             ),
             _ => (
                 "no-zone",
