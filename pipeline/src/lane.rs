@@ -9,6 +9,7 @@ use core::fmt;
 
 use protocol::Kind;
 
+use crate::policy::HORIZON_MAX;
 use crate::{Span, Time};
 
 /// A priority class of verified messages, the most urgent first.
@@ -127,10 +128,12 @@ impl Hint {
         }
     }
 
-    /// Whether a raise at `now` joins an open press, as far as the hint knows.
+    /// Whether a raise at `now` joins an open press, as far as the hint knows. No press is open for longer than a window
+    /// may be: where more is left, the clock was set back.
     #[must_use]
     pub fn is_open(self, now: Time) -> bool {
-        lies_before(now, self.0 & SECONDS_MAX)
+        let until = self.0 & SECONDS_MAX;
+        lies_before(now, until) && moment(until).since(now) <= HORIZON_MAX
     }
 }
 
@@ -207,6 +210,14 @@ mod tests {
             assert_eq!(Lane::of(Kind::Heartbeat, hint, NOW), Lane::Heartbeat);
         }
         assert!(Lane::ALL.is_sorted());
+    }
+
+    #[test]
+    fn press_that_could_not_be_open_for_so_long_is_not() {
+        let hint = Hint::new(Grade::Good, Time(0), NOW + HORIZON_MAX);
+        assert_eq!(Lane::of(Kind::Raise, hint, NOW), Lane::Repeat);
+        let set_back = NOW - Span::from_secs(1);
+        assert_eq!(Lane::of(Kind::Raise, hint, set_back), Lane::First);
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Time {
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+
+    /// How far apart two moments are, whichever came first.
+    pub(crate) fn apart(self, other: Self) -> Span {
+        Span(self.0.abs_diff(other.0))
+    }
 }
 
 impl Span {

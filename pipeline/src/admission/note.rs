@@ -51,7 +51,7 @@ impl Admission {
         let raiser = self.raiser(alert, sender, record.received_at);
         match record.disposition {
             Disposition::Paged | Disposition::Noticed => {
-                self.presses.note(sender.device, alert, record.received_at);
+                self.presses.begin(sender.device, alert, record.received_at);
                 self.note_first(record, &raiser, &mut findings);
             }
             Disposition::Joined => {

@@ -24,7 +24,9 @@ impl Presses {
     /// The press that a raise at `at` joins.
     pub(crate) fn open(&self, device: DeviceIndex, at: Time, window: Span) -> Option<AlertId> {
         let press = self.devices.get(device.slot())?;
-        (press.last > Time(0) && at.since(press.last) < window).then_some(press.alert)
+        // Messages overtake each other, so its last raise may lie a little ahead. One that lies further ahead was made
+        // before the clock was set back, and says nothing of this one.
+        (press.last > Time(0) && at.apart(press.last) < window).then_some(press.alert)
     }
 
     /// Until when raises of the device join; in the past if its press is over, 0 if there is none.
@@ -35,15 +37,16 @@ impl Presses {
         }
     }
 
-    /// A raise at `at` belongs to the press `alert`, and may be what opened it. An older press than the one that is known
-    /// changes nothing.
-    pub(crate) fn note(&mut self, device: DeviceIndex, alert: AlertId, at: Time) {
-        let place = device.slot();
-        if place >= self.devices.len() {
-            let none = Press { alert: AlertId([0; 16]), last: Time(0) };
-            self.devices.resize(place + 1, none);
+    /// A first press. It is the one that is open from here on, whatever its time says: it was no raise of another.
+    pub(crate) fn begin(&mut self, device: DeviceIndex, alert: AlertId, at: Time) {
+        if let Some(press) = self.press(device) {
+            *press = Press { alert, last: at };
         }
-        let Some(press) = self.devices.get_mut(place) else { return };
+    }
+
+    /// A raise at `at` belongs to the press `alert`. An older press than the one that is known changes nothing.
+    pub(crate) fn note(&mut self, device: DeviceIndex, alert: AlertId, at: Time) {
+        let Some(press) = self.press(device) else { return };
         if alert == press.alert {
             press.last = press.last.max(at);
         } else if at >= press.last {
@@ -61,6 +64,15 @@ impl Presses {
     /// Devices that there is room for.
     pub(crate) fn len(&self) -> usize {
         self.devices.len()
+    }
+
+    fn press(&mut self, device: DeviceIndex) -> Option<&mut Press> {
+        let place = device.slot();
+        if place >= self.devices.len() {
+            let none = Press { alert: AlertId([0; 16]), last: Time(0) };
+            self.devices.resize(place + 1, none);
+        }
+        self.devices.get_mut(place)
     }
 }
 
@@ -86,8 +98,11 @@ mod tests {
         presses.note(DEVICE, second, Time(300));
         presses.note(DEVICE, first, Time(149));
         assert_eq!(presses.open(DEVICE, Time(301), WINDOW), Some(second));
+        assert_eq!(presses.open(DEVICE, Time(200), WINDOW), None, "the clock was set back");
+        presses.begin(DEVICE, first, Time(200));
+        assert_eq!(presses.open(DEVICE, Time(201), WINDOW), Some(first));
         presses.close(DEVICE);
-        assert_eq!(presses.open(DEVICE, Time(301), WINDOW), None);
+        assert_eq!(presses.open(DEVICE, Time(201), WINDOW), None);
         assert_eq!(presses.open_until(DEVICE, WINDOW), Time(0));
     }
 

@@ -112,3 +112,16 @@ fn a_million_replays_of_the_same_signed_bytes_are_one_alert() {
     assert_eq!(town.journal.len(), 1, "copies of {ticket:?}");
     assert_eq!(town.desk.in_hand(), 0);
 }
+
+#[test]
+fn clock_that_is_set_back_makes_no_first_press_a_repeat() {
+    let mut town = Town::new();
+    town.now = START + 2 * DAY;
+    town.press(1);
+    town.now = START;
+    let first = town.press(1);
+    assert_eq!((first.disposition, first.joins), (Disposition::Paged, None));
+    assert!(!town.hints[&DeviceIndex(1)].is_open(START + 11 * MINUTE));
+    town.restart();
+    assert_eq!(town.press(1).joins, Some(first.message_id.alert()), "its own repeats join it");
+}
