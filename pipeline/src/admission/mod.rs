@@ -36,6 +36,10 @@ use crate::{
     Hint, Model, Policy, Rule, Span, Standing, Time,
 };
 
+/// Messages overtake each other, and decisions them, by far less than this. One that was read so long before the latest
+/// moment was read after the clock was set back.
+const SET_BACK_MIN: Span = Span::from_secs(600);
+
 #[derive(Debug)]
 pub(crate) struct Admission {
     policy: Arc<Policy>,
@@ -50,7 +54,7 @@ pub(crate) struct Admission {
     surges: Surges,
     cancelled: Recent,
     phantom: Recent,
-    /// The latest moment that the journal tells of.
+    /// The latest moment that the journal tells of, by the clock as it was last set.
     latest: Time,
 }
 
@@ -179,6 +183,7 @@ impl Admission {
         device: DeviceIndex,
         at: Time,
     ) -> Result<(), Span> {
+        self.follow_clock(at);
         let class = match (kind, labels.contains(Label::Late)) {
             (Kind::Raise, true) => return Ok(()),
             (Kind::Raise, false) => Class::Raise,
@@ -293,6 +298,14 @@ impl Admission {
 
     fn census(&self) -> Census<'_> {
         Census { fleet: &self.fleet, models: &self.models }
+    }
+
+    /// Where the clock was set back, nothing that lies ahead may count until it is reached again: that can take a year.
+    fn follow_clock(&mut self, at: Time) {
+        if self.latest.since(at) >= SET_BACK_MIN {
+            self.latest = at;
+            self.rates.restart();
+        }
     }
 
     fn forget(&mut self) {

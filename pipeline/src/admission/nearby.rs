@@ -221,17 +221,17 @@ impl Nearby {
         }
     }
 
-    /// Forgets what is too old to confirm anything, or to be confirmed.
+    /// Forgets what is too old to confirm anything, or to be confirmed, and what a clock that was set back left ahead.
     pub(crate) fn forget(&mut self, now: Time, policy: &Corroboration, pending_window: Span) {
         while let Some((at, cell, device)) = self.order.front().copied() {
-            if now.since(at) <= policy.window {
+            if now.apart(at) <= policy.window {
                 break;
             }
             self.order.pop_front();
             self.displace(at, cell, device);
         }
         while let Some((cursor, pending)) = self.pending.first_key_value() {
-            if now.since(pending.raiser.at) <= pending_window {
+            if now.apart(pending.raiser.at) <= pending_window {
                 break;
             }
             let cursor = *cursor;
@@ -325,7 +325,7 @@ impl Tally {
     /// Counts a witness, if it is one for a press by `own`.
     fn hear(&mut self, own: &Raiser, noticed: bool, witness: &Witness, policy: &Corroboration) {
         let near = own.spot.is_some_and(|spot| spot.is_within(witness.spot, policy.radius_m));
-        let apart = Span(own.at.0.abs_diff(witness.at.0));
+        let apart = own.at.apart(witness.at);
         // What surges cannot be confirmed by more of the same.
         let of_a_kind = noticed
             && (own.enrolment.batch.is_some() && own.enrolment.batch == witness.batch
@@ -364,7 +364,7 @@ impl Raiser {
 }
 
 fn within(a: &Pending, b: &Pending, window: Span) -> bool {
-    a.raiser.at.0.abs_diff(b.raiser.at.0) <= window.0
+    a.raiser.at.apart(b.raiser.at) <= window
 }
 
 fn count<T: PartialEq>(counted: &mut Vec<T>, one: T) {

@@ -81,6 +81,11 @@ impl Rates {
         self.quotas = quotas.clone();
     }
 
+    /// The clock was set back: all buckets start full, which errs in favour of the devices.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(&self.quotas);
+    }
+
     /// Charges the device for one message at `at`; if it has nothing left, it is not charged and may try again after
     /// this.
     pub(crate) fn take(&mut self, class: Class, device: DeviceIndex, at: Time) -> Result<(), Span> {

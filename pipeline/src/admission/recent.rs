@@ -45,11 +45,11 @@ impl Recent {
         events.rev().take(EVIDENCE_MAX).map(|(_, alert)| *alert).collect()
     }
 
-    /// Forgets what is older than `window`.
+    /// Forgets what is older than `window`, and what a clock that was set back left ahead.
     pub(crate) fn forget(&mut self, now: Time, window: Span) {
         while let Some(device) = self.order.front() {
             let oldest = self.by_device.get(device).and_then(VecDeque::front);
-            if oldest.is_some_and(|(at, _)| now.since(*at) < window) {
+            if oldest.is_some_and(|(at, _)| now.apart(*at) < window) {
                 break;
             }
             self.pop();

@@ -151,14 +151,14 @@ impl Surges {
         self.told.keys()
     }
 
-    /// Forgets what lies outside the window.
+    /// Forgets what lies outside the window, ahead of it too: there the clock was set back.
     pub(crate) fn forget(&mut self, now: Time, policy: &Policy) {
         let window = policy.surge_window();
-        while self.presses.front().is_some_and(|(at, ..)| now.since(*at) >= window) {
+        while self.presses.front().is_some_and(|(at, ..)| now.apart(*at) >= window) {
             self.pop();
         }
         if !self.told.is_empty() {
-            self.told.retain(|_, told| now.since(told.at) < window);
+            self.told.retain(|_, told| now.apart(told.at) < window);
         }
     }
 

@@ -177,3 +177,16 @@ fn full_tables_confirm_less_and_never_refuse() {
     assert!(sizes.witnesses <= 4 && sizes.pending <= 2, "{sizes:?}");
     assert_eq!(promotions(&town), 2, "the newest two were kept");
 }
+
+#[test]
+fn held_press_is_promoted_though_the_clock_was_set_back() {
+    let mut town = town();
+    let hours = 2 * (60 * MINUTE.0);
+    town.now = town.now + Span(hours);
+    town.press(9);
+    town.now = town.now - Span(hours);
+    town.send(0, Sent::raise());
+    town.press(1);
+    town.press(2);
+    assert_eq!(promotions(&town), 1);
+}

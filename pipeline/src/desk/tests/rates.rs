@@ -84,3 +84,15 @@ fn clock_ahead_of_ours_is_not_late() {
         assert!(!record.labels.contains(Label::Late));
     }
 }
+
+#[test]
+fn clock_that_is_set_back_takes_no_quota_away() {
+    let mut town = Town::ruled("[rates]\nupdate = \"1 per 10m\"");
+    town.now = START + 2 * DAY;
+    let alert = town.press(1).message_id.alert();
+    town.send(1, Sent::update(alert));
+    town.now = START;
+    town.send(1, Sent::update(alert));
+    let again = town.try_send(1, Sent::update(alert));
+    assert_eq!(again.reason, Some(Reason::RateLimited));
+}
