@@ -67,6 +67,14 @@ impl Standing {
         self.blocked_at = Some(now);
     }
 
+    /// Whether the last block that strikes made still rests on enough of them: on those that had not decayed when it
+    /// began. What the standing says is asked, not what changed, so that asking again gives the same answer.
+    pub(crate) fn rests_on_strikes(&self, policy: &Policy) -> bool {
+        let began = self.blocked_at.unwrap_or_default();
+        let resting = self.counting(policy.strikes.window, began).count();
+        resting >= usize::from(policy.strikes.block_at)
+    }
+
     /// Whether a block that strikes made lasts at `now`.
     pub(crate) fn is_blocked_by_rule(&self, now: Time) -> bool {
         self.blocked_by_rule && self.is_blocked(now)
@@ -176,6 +184,22 @@ mod tests {
         standing.strike(alert(3), day(10));
         assert!(!standing.earns_block(&policy, day(9), day(10)));
         assert!(standing.earns_block(&policy, day(11), day(12)));
+    }
+
+    #[test]
+    fn block_rests_on_the_strikes_that_had_not_decayed_when_it_began() {
+        let policy = Policy::default();
+        let mut standing = Standing::default();
+        for n in [0, 80, 89] {
+            standing.strike(alert(u8::try_from(n).unwrap()), day(n));
+        }
+        standing.climb(&policy, day(89));
+        assert!(standing.rests_on_strikes(&policy), "whatever decays while it lasts");
+        standing.strike(alert(100), day(100));
+        standing.unstrike(alert(80));
+        assert!(standing.rests_on_strikes(&policy), "a later strike stands in for it");
+        standing.unstrike(alert(100));
+        assert!(!standing.rests_on_strikes(&policy));
     }
 
     #[test]

@@ -78,10 +78,10 @@ impl Desk {
         let raise = &found.raise;
         self.reaches(request, &raise.zone)?;
         let policy = self.policy();
-        let before = found.device_index.map(|index| self.admission.standing(index));
         // All raises of one press are one strike at most.
         let press = raise.joins.unwrap_or(raise.message_id.alert());
-        let standing = before.clone().map(|mut standing| {
+        let standing = found.device_index.map(|index| {
+            let mut standing = self.admission.standing(index);
             standing.judged(verdict, press, &policy, now);
             standing
         });
@@ -94,8 +94,8 @@ impl Desk {
             ..Decision::of(actor, Act::Verdict(verdict), raise.zone.clone(), now)
         };
         let cursor = self.conclude(decision, found.device_index);
-        if let (Some(index), Some(before)) = (found.device_index, before) {
-            self.rule_on_block(raise, index, &before, verdict, now);
+        if let Some(index) = found.device_index {
+            self.rule_on_block(raise, index, verdict, now);
         }
         let promoted = verdict == Verdict::Genuine && self.promote_found(request, found, now);
         let standing = found.device_index.map(|index| self.admission.standing(index));

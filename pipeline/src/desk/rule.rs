@@ -9,8 +9,8 @@ use super::receipts::Line;
 use super::{Desk, Output};
 use crate::admission::{Findings, Sender, Telling};
 use crate::{
-    Act, Actor, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Standing, Time,
-    Verdict, ZoneId,
+    Act, Actor, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Time, Verdict,
+    ZoneId,
 };
 
 /// Blocks whose end is journaled at one time; the rest at the next.
@@ -78,7 +78,6 @@ impl Desk {
         &mut self,
         raise: &Record,
         index: DeviceIndex,
-        before: &Standing,
         verdict: Verdict,
         now: Time,
     ) {
@@ -86,9 +85,6 @@ impl Desk {
         let mut standing = self.admission.standing(index);
         let window = policy.strikes.window;
         let evidence = standing.counting(window, now).map(|strike| strike.alert).collect();
-        let counting = standing.counting(window, now).count();
-        let struck_off = standing.strikes.len() < before.strikes.len();
-        let too_few = counting < usize::from(policy.strikes.block_at);
         let act = if verdict == Verdict::Prank {
             if !standing.earns_block(&policy, raise.received_at, now) {
                 return;
@@ -96,7 +92,7 @@ impl Desk {
             standing.climb(&policy, now);
             Act::Block { until: standing.blocked_until.unwrap_or(now) }
         } else {
-            let undone = verdict == Verdict::Genuine || struck_off && too_few;
+            let undone = verdict == Verdict::Genuine || !standing.rests_on_strikes(&policy);
             if !undone || !standing.is_blocked_by_rule(now) {
                 return;
             }

@@ -221,12 +221,14 @@ impl World {
         }
         let counting = strikes.iter().filter(|s| now.since(s.at) < 2 * DAY).count();
         let after_last = old.blocked_at.is_none_or(|blocked_at| raise.received_at > blocked_at);
+        let began = old.blocked_at.unwrap_or_default();
+        let resting = strikes.iter().filter(|s| began.since(s.at) < 2 * DAY).count();
         let ruled = old.blocked_by_rule && old.blocked_until.is_some_and(|until| until > now);
         let mut expected = vec!["verdict"];
         match verdict {
             Verdict::Prank if counting >= 2 && after_last => expected.push("block"),
             Verdict::Genuine if ruled => expected.push("unblock"),
-            Verdict::Test | Verdict::Accidental if ruled && struck_off && counting < 2 => {
+            Verdict::Test | Verdict::Accidental if ruled && resting < 2 => {
                 expected.push("unblock");
             }
             _ => {}

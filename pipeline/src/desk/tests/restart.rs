@@ -119,3 +119,18 @@ fn new_policy_takes_effect_at_once_and_forgets_nothing() {
     town.send(1, Sent::at(0));
     assert_eq!(town.acts().last(), Some(&"block"), "500 m is out of the new reach");
 }
+
+#[test]
+fn verdict_whose_unblock_power_cut_off_is_asked_again_and_unblocks() {
+    let mut town = Town::new();
+    town.prank(1, 2);
+    let alert = town.press(1).message_id.alert();
+    town.judge(alert, Verdict::Prank).unwrap();
+    town.judge(alert, Verdict::Accidental).unwrap();
+    assert_eq!(town.acts().last(), Some(&"unblock"));
+    town.synced = town.journal.len() - 1;
+    town.restart();
+    assert_eq!(town.grade(1), Grade::Blocked, "the operator had no answer");
+    town.judge(alert, Verdict::Accidental).unwrap();
+    assert_eq!(town.grade(1), Grade::Good);
+}
