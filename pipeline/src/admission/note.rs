@@ -72,6 +72,8 @@ impl Admission {
                 let joined = record.joins.unwrap_or(alert);
                 self.presses.note(sender.device, joined, record.received_at);
             }
+            // Nobody can confirm what has no place; an earlier raise of the device that has one goes on waiting.
+            Disposition::Held if raiser.spot.is_none() => {}
             Disposition::Held => self.note_pending(record, raiser, &mut findings),
             Disposition::Noticed => self.note_pending(record, raiser, &mut findings),
             _ => {}

@@ -179,6 +179,16 @@ fn full_tables_confirm_less_and_never_refuse() {
 }
 
 #[test]
+fn raise_without_a_place_takes_nothing_from_one_that_has_one() {
+    let mut town = town();
+    let held = town.send(0, Sent::raise()).0.message_id.alert();
+    town.send(0, Sent { place: None, ..Sent::raise() });
+    town.press(1);
+    town.press(2);
+    assert!(town.decisions().any(|decision| decision.promotes() == Some(held)));
+}
+
+#[test]
 fn held_press_is_promoted_though_the_clock_was_set_back() {
     let mut town = town();
     let hours = 2 * (60 * MINUTE.0);
