@@ -158,6 +158,12 @@ impl Nearby {
         self.pending.get(&cursor)
     }
 
+    /// Whether the press `alert` of the device is told by a notice alone.
+    pub(crate) fn is_noticed(&self, device: DeviceIndex, alert: AlertId) -> bool {
+        let pending = self.by_device.get(&device).and_then(|cursor| self.pending.get(cursor));
+        pending.is_some_and(|press| press.is_noticed() && press.raiser.alert == alert)
+    }
+
     /// Whether others confirm the pending press at `cursor`.
     pub(crate) fn is_confirmed(&self, cursor: Cursor, policy: &Corroboration) -> bool {
         self.pending.get(&cursor).is_some_and(|pending| pending.tally.is_enough(policy))

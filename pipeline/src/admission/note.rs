@@ -60,7 +60,9 @@ impl Admission {
             }
             Disposition::Held | Disposition::Follows => {}
         }
-        let good = !record.labels.contains(Label::OnProbation);
+        let of_surge =
+            record.joins.is_some_and(|joins| self.nearby.is_noticed(sender.device, joins));
+        let good = !record.labels.contains(Label::OnProbation) && !of_surge;
         match record.disposition {
             Disposition::Paged | Disposition::Joined if good => {
                 let confirmed =

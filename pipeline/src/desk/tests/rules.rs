@@ -198,3 +198,18 @@ fn surge_of_a_model_is_found_where_the_fleet_knows_its_size() {
     let expected = Notice { alerts: 20, batch: None, model: Some("SOS-1 fw 2".into()) };
     assert_eq!(notice.act, Act::Notice(expected));
 }
+
+#[test]
+fn repeats_of_a_surge_confirm_nothing() {
+    let mut town = fleet(10);
+    let until = town.now + DAY;
+    town.demand(Demand::Block { about: Town::about(500), until }, Reach::Everywhere).unwrap();
+    surge(&mut town, 0, 0..40);
+    town.enrol(40, None, Some(0));
+    town.send(500, Sent::at(100_000));
+    assert_eq!(town.send(40, Sent::at(100_000)).0.disposition, Disposition::Noticed);
+    assert_eq!(town.send(40, Sent::at(100_000)).0.disposition, Disposition::Joined);
+    town.enrol(1_000, None, Some(2));
+    town.send(1_000, Sent::at(100_100));
+    assert!(!town.acts().contains(&"promote"), "one witness, and one of a surge");
+}
