@@ -1,6 +1,7 @@
 //! What a journaled message changes, and what follows from it: who is confirmed, who is put on probation, what operators
 //! are to be told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::{AlertId, Kind, Label};
@@ -96,7 +97,8 @@ impl Admission {
         let (batch, model) = (raiser.enrolment.batch, raiser.model);
         self.surges.note(self.latest, batch, model, self.witnesses_max);
         if self.nearby.noticed() > 0 {
-            findings.confirmed.extend(self.confirmed_surges());
+            let told = self.surges.names().filter_map(|name| name.group(&self.census()));
+            findings.confirmed.extend(self.confirmed_surges(told));
         }
     }
 
@@ -178,15 +180,19 @@ impl Admission {
     /// Every pending press that is confirmed, whenever that came about.
     pub(crate) fn confirmed(&self) -> Vec<Cursor> {
         let nearby = self.nearby.confirmed(&self.policy.corroboration);
-        let mut confirmed: Vec<_> = nearby.chain(self.confirmed_surges()).collect();
+        // What operators were told may lie further back than a start reads: whatever waits is looked at.
+        let noticed = self.nearby.pending().filter(|(_, pending)| pending.is_noticed());
+        let waiting: BTreeSet<_> =
+            noticed.flat_map(|(_, pending)| pending.raiser.groups()).collect();
+        let mut confirmed: Vec<_> = nearby.chain(self.confirmed_surges(waiting)).collect();
         confirmed.sort_unstable();
         confirmed.dedup();
         confirmed
     }
 
-    /// The presses of surges that others have joined since operators were told.
-    fn confirmed_surges(&self) -> Vec<Cursor> {
-        let groups = self.surges.names().filter_map(|name| name.group(&self.census()));
+    /// The presses of surges, by any of these groups, that others have joined since.
+    fn confirmed_surges(&self, groups: impl IntoIterator<Item = Group>) -> Vec<Cursor> {
+        let groups = groups.into_iter();
         let confirmed: Vec<Group> = groups
             .filter(|group| {
                 self.surges.state(group, 0, &self.policy, &self.census()) == State::Confirmed

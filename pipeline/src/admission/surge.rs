@@ -133,7 +133,7 @@ impl Surges {
 
     /// A press of a surge: what operators were told of it goes on counting.
     pub(crate) fn goes_on(&mut self, raiser: &Raiser, at: Time, census: &Census<'_>) {
-        for group in groups(raiser.enrolment.batch, raiser.model) {
+        for group in raiser.groups() {
             let told = group.name(census).and_then(|name| self.told.get_mut(&name));
             told.into_iter().for_each(|told| told.at = at);
         }
@@ -141,7 +141,8 @@ impl Surges {
 
     /// Whether operators were told of a surge that `raiser` is part of.
     pub(crate) fn is_told(&self, raiser: &Raiser, census: &Census<'_>) -> bool {
-        groups(raiser.enrolment.batch, raiser.model)
+        raiser
+            .groups()
             .filter_map(|group| group.name(census))
             .any(|name| self.told.contains_key(&name))
     }
@@ -204,6 +205,13 @@ impl Group {
                 Some(Name::Model(Arc::from(census.models.name(*model)?.as_str())))
             }
         }
+    }
+}
+
+impl Raiser {
+    /// What it has in common with others.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Group> + use<> {
+        groups(self.enrolment.batch, self.model)
     }
 }
 

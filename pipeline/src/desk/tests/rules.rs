@@ -213,3 +213,25 @@ fn repeats_of_a_surge_confirm_nothing() {
     town.send(1_000, Sent::at(100_100));
     assert!(!town.acts().contains(&"promote"), "one witness, and one of a surge");
 }
+
+#[test]
+fn surge_that_others_had_joined_when_power_failed_is_paged_after_all() {
+    let mut town = fleet(10);
+    // It lasts for longer than lines are told again, and does not double.
+    for device in 0..210 {
+        surge(&mut town, 0, device..device + 1);
+        town.pass(20 * SECOND);
+    }
+    assert_eq!(town.acts(), ["notice"]);
+    surge(&mut town, 1, 1_000..1_004);
+    let promotions = |town: &Town| town.acts().into_iter().filter(|act| *act == "promote").count();
+    let lived = promotions(&town);
+    assert!(lived > 20, "{lived}");
+    let first = town.journal.iter().position(|entry| match entry {
+        Entry::Decision(decision) => decision.act == Act::Promote,
+        Entry::Message(_) => false,
+    });
+    town.synced = first.unwrap();
+    town.restart();
+    assert_eq!(promotions(&town), lived);
+}
