@@ -51,7 +51,7 @@ pub struct Desk {
     /// Verdicts that wait for their raise to be read.
     verdicts: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
     verdicts_len: usize,
-    /// The past was told, and what it left undone was not looked for yet.
+    /// The past was told, or the policy changed, and what either leaves to be done was not looked for yet.
     resuming: bool,
     journaled: Cursor,
     outputs: VecDeque<Output>,
@@ -137,7 +137,10 @@ impl Desk {
             Input::Stands { index, device, standing } => self.stands(index, device, &standing, now),
             Input::Recalled(past) => self.recalled(past),
             Input::Rezoned(zones) => self.zones = zones,
-            Input::Ruled(policy) => self.admission.rule(policy),
+            Input::Ruled(policy) => {
+                self.admission.rule(policy);
+                self.resuming = true;
+            }
             Input::Fleet(fleet) => self.admission.count_fleet(fleet),
         }
     }
@@ -147,8 +150,8 @@ impl Desk {
         self.outputs.pop_front()
     }
 
-    /// When [`handle`](Self::handle) should next be called though nothing happened: at once after the past was told, and
-    /// when the next block ends.
+    /// When [`handle`](Self::handle) should next be called though nothing happened: at once after the past was told or
+    /// the policy changed, and when the next block ends.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.resuming {

@@ -17,7 +17,7 @@ use crate::{
 const ENDED_AT_ONCE: usize = 256;
 
 impl Desk {
-    /// Does what is due: what a start found undone, and the end of blocks.
+    /// Does what is due: what a start found undone or another policy asks for, and the end of blocks.
     pub(super) fn catch_up(&mut self, now: Time) {
         if std::mem::take(&mut self.resuming) {
             for cursor in self.admission.confirmed() {

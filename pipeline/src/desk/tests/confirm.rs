@@ -200,3 +200,16 @@ fn held_press_is_promoted_though_the_clock_was_set_back() {
     town.press(2);
     assert_eq!(promotions(&town), 1);
 }
+
+#[test]
+fn new_policy_that_asks_for_fewer_promotes_what_they_confirm() {
+    let mut town = Town::ruled("[corroboration]\ndevices = 3");
+    town.prank(0, 3);
+    town.send(0, Sent::raise());
+    town.press(1);
+    town.press(2);
+    assert_eq!(promotions(&town), 0);
+    town.bring(Input::Ruled(Policy::default().into()));
+    town.pass(Span(0));
+    assert_eq!(promotions(&town), 1);
+}
