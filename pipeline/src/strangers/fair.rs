@@ -12,6 +12,10 @@ use super::{AddressStanding, Neighbourhood};
 /// One turn in so many goes to addresses over their budget, while both kinds wait.
 const TURNS_PER_EXHAUSTED: u32 = 4;
 
+/// Of a full queue, one place in so many is not taken from addresses over their budget once they wait in it: their turn
+/// would come to nothing if the others could take all their places first.
+const PLACES_PER_EXHAUSTED: usize = 4;
+
 /// What became of an item that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed<T> {
@@ -68,8 +72,9 @@ impl<T> FairQueue<T> {
     /// Lets an item wait for its address's turn.
     ///
     /// When the queue is full, one makes room that has the least claim: the newest of the longest queue among addresses
-    /// over their budget, if the newcomer's is not; otherwise the newest of the longest queue of the newcomer's kind, if
-    /// that is longer than the newcomer's own would be; otherwise the newcomer himself.
+    /// over their budget, if the newcomer's is not and they have more than a quarter of the places; otherwise the newest
+    /// of the longest queue of the newcomer's kind, if that is longer than the newcomer's own would be; otherwise the
+    /// newcomer himself.
     pub fn push(&mut self, of: Neighbourhood, address: AddressStanding, item: T) -> Pushed<T> {
         let mut away = None;
         if self.len() >= self.len_max {
@@ -94,7 +99,8 @@ impl<T> FairQueue<T> {
     }
 
     fn make_room(&mut self, of: Neighbourhood, address: AddressStanding) -> Option<T> {
-        if address == AddressStanding::InBudget && self.exhausted.len > 0 {
+        let kept = self.len_max / PLACES_PER_EXHAUSTED;
+        if address == AddressStanding::InBudget && self.exhausted.len > kept {
             let longest = self.exhausted.longest()?;
             return self.exhausted.pop_newest(longest);
         }
@@ -249,5 +255,20 @@ mod tests {
         assert_eq!(queue.push(modest, AddressStanding::InBudget, 6), Pushed::TurnedAway(2));
         assert_eq!(queue.push(modest, AddressStanding::InBudget, 7), Pushed::TurnedAway(7));
         assert_eq!(queue.push(modest, AddressStanding::Exhausted, 8), Pushed::TurnedAway(8));
+    }
+
+    #[test]
+    fn an_exhausted_address_that_waits_is_served_however_many_others_come() {
+        let (exhausted, flood) = (Neighbourhood::of(address(1)), Neighbourhood::of(address(2)));
+        let mut queue = FairQueue::new(8);
+        queue.push(exhausted, AddressStanding::Exhausted, 'e');
+        let mut popped = vec![];
+        for _ in 0..TURNS_PER_EXHAUSTED {
+            (0..10).for_each(|_| {
+                queue.push(flood, AddressStanding::InBudget, 'b');
+            });
+            popped.extend(queue.pop());
+        }
+        assert!(popped.contains(&'e'), "{popped:?}");
     }
 }
