@@ -20,8 +20,9 @@ use crate::{
 
 /// Witnesses in one cell: far more than it takes to confirm anything, and few enough to be looked through.
 const CELL_MAX: usize = 64;
-/// Of them by one device, so that one that presses without end does not push out the others.
-const DEVICE_MAX: usize = 8;
+/// Of them by one owner, who counts once for any press, so that one who presses without end, or with many devices, does
+/// not push out the others.
+const OWNER_MAX: usize = 8;
 /// Owners and batches that a press counts: as many as a policy may ask for.
 const COUNTED_MAX: usize = 16;
 
@@ -286,12 +287,12 @@ impl Nearby {
         tally
     }
 
-    /// Keeps a witness, and of each cell and of each device in it the newest.
+    /// Keeps a witness, and of each cell and of each owner in it the newest.
     fn place(&mut self, witness: Witness, cell: Cell, len_max: usize) {
         // Most cells hold one; a vector that grows by itself would start with four.
         let there = self.witnesses.entry(cell).or_insert_with(|| Vec::with_capacity(1));
-        let own = |other: &Witness| other.device == witness.device;
-        if there.iter().filter(|other| own(other)).count() >= DEVICE_MAX {
+        let own = |other: &Witness| other.owner == witness.owner;
+        if there.iter().filter(|other| own(other)).count() >= OWNER_MAX {
             let oldest = there.iter().position(own);
             oldest.map(|place| there.remove(place));
         } else if there.len() >= CELL_MAX {

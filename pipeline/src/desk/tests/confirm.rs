@@ -213,3 +213,18 @@ fn new_policy_that_asks_for_fewer_promotes_what_they_confirm() {
     town.pass(Span(0));
     assert_eq!(promotions(&town), 1);
 }
+
+#[test]
+fn one_owners_devices_do_not_push_out_what_others_saw() {
+    let mut town = town();
+    town.press(1);
+    town.press(2);
+    for device in 10..20 {
+        town.enrol(device, Some(7), Some(device));
+        for _ in 0..8 {
+            town.press(device);
+        }
+    }
+    town.send(0, Sent::raise());
+    assert_eq!(promotions(&town), 1);
+}
