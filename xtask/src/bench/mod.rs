@@ -140,7 +140,7 @@ struct Population {
 impl Bench<'_> {
     /// Throughput with a new connection per alert, as a share of a bare echo with the same settings.
     fn cold(&self, algorithm: &str, scenario: &str, share: f64) -> Result<Vec<Row>> {
-        let ground = self.ground(&[scenario])?;
+        let ground = self.ground(&[(scenario, &[])])?;
         let found = self.saturate(&ground, scenario, &["--mode", "cold"], false)?;
         let measured = number(&found, "/found/receipts_per_s")?;
         let bound = number(&found, "/bare/receipts_per_s")?;
@@ -154,7 +154,7 @@ impl Bench<'_> {
     /// Throughput over warm relays, with the feed read to its end, beside what its stages come to one by one.
     fn warm(&self) -> Result<Vec<Row>> {
         let stages = stages()?;
-        let ground = self.ground(&["warm-relays"])?;
+        let ground = self.ground(&[("warm-relays", &[])])?;
         let found = self.saturate(&ground, "warm-relays", &["--mode", "warm"], true)?;
         let sum = stages + number(&found, "/bare/server_cpu_us")?;
         let receipts = number(&found, "/found/receipts_per_s")?;
@@ -176,7 +176,7 @@ impl Bench<'_> {
 
     /// Memory of one idle connection.
     fn idle(&self) -> Result<Vec<Row>> {
-        let ground = self.ground(&["warm-relays"])?;
+        let ground = self.ground(&[("warm-relays", &[])])?;
         let ready = &ground.gateway.ready;
         let mut idle = self.programs.command("loadtest");
         idle.args(["idle", "--connections", "10000", "--gateway", &ready.alert_addr]);
@@ -201,16 +201,17 @@ impl Bench<'_> {
         Ok(vec![Row::new("import of 1,000,000 devices", took, "s").at_most(60.0)])
     }
 
-    fn ground(&self, scenarios: &[&str]) -> Result<Ground> {
+    /// A gateway that knows the populations of these scenarios, each with more options of `simulator population`.
+    fn ground(&self, scenarios: &[(&str, &[&str])]) -> Result<Ground> {
         let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
         let (server, load_cores) = split(&process::cores());
         let echo_folder = folder.path().join("echo");
         fs::create_dir(&echo_folder)?;
         let site = Site::prepare(self.programs, folder.path())?;
         let mut populations = vec![];
-        for (scenario, seed) in scenarios.iter().zip(SEED..) {
+        for ((scenario, more), seed) in scenarios.iter().zip(SEED..) {
             let (seed, folder) = (seed.to_string(), folder.path().join(scenario));
-            self.populate(scenario, &seed, &folder, &[])?;
+            self.populate(scenario, &seed, &folder, more)?;
             let devices = folder.join("devices.csv").display().to_string();
             // Known people: their first presses are not on probation.
             site.gateway(&["device", "import", "--vouched", &devices])?;

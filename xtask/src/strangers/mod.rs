@@ -57,11 +57,12 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         }
     }
     tally.step("stranger curl", || scene.curl());
-    if let Some(device) = scene.devices.first() {
-        let judge = || scene.operators.judge(&scene.gateway, &device.id);
+    // The explorer lifts blocks that it finds, and the queries look for one.
+    tally.step("stranger schemathesis", || scene.operators.explore(&scene.gateway, &python));
+    if let [judged, blocked, ..] = scene.devices.as_slice() {
+        let judge = || scene.operators.judge(&scene.gateway, &judged.id, &blocked.id);
         tally.step("stranger curl: an operator judges", judge);
     }
-    tally.step("stranger schemathesis", || scene.operators.explore(&scene.gateway, &python));
     tally.step("stranger sqlite3", || scene.queries());
     tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {

@@ -52,8 +52,8 @@ impl Operators {
         })
     }
 
-    /// Everything that an operator does with a device that presses too often.
-    pub(super) fn judge(&self, gateway: &Gateway, device: &str) -> Result<Outcome> {
+    /// Everything that an operator does with a device that presses too often. Another one stays blocked.
+    pub(super) fn judge(&self, gateway: &Gateway, device: &str, blocked: &str) -> Result<Outcome> {
         let tell = |token: &str, path: &str, body: Value| ask(gateway, token, path, Some(&body));
         let ask = |token: &str, path: &str| ask(gateway, token, path, None);
         let query = format!("/v1/alerts?device={device}&limit=1");
@@ -72,15 +72,20 @@ impl Operators {
             (verdict.clone(), json!({"verdict": "prank", "reason": "laughed"})),
             (verdict.clone(), json!({"verdict": "accidental"})),
             (format!("{device}/block"), json!({"duration_s": 60, "reason": "again and again"})),
+            (
+                format!("/v1/devices/{blocked}/block"),
+                json!({"duration_s": 3_600, "reason": "sold"}),
+            ),
             (format!("{device}/appeal"), why()),
             (format!("{device}/unblock"), why()),
         ] {
             tell(&self.supervisor, &path, body)?.of(200, "application/json")?;
         }
+        // The last of them.
         until_shown(|| {
-            let audit = ask(&self.supervisor, "/v1/audit?limit=50")?.of(200, "application/json")?;
-            let decisions = audit.pointer("/decisions").and_then(Value::as_array).map(Vec::len);
-            Ok(decisions.filter(|decisions| *decisions >= 5))
+            let audit = ask(&self.supervisor, "/v1/audit?limit=1")?.of(200, "application/json")?;
+            let latest = audit.pointer("/decisions/0/act").and_then(Value::as_str);
+            Ok(latest.filter(|act| *act == "unblock").map(drop))
         })?;
         ask(&self.supervisor, &device)?.of(200, "application/json")?;
 
