@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use pipeline::{Arrival, Lane};
 use protocol::{Envelope, Realm, Reason, Receipt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::claims::Claim;
 use super::door::Slots;
@@ -44,8 +44,6 @@ pub(super) struct Checker {
     pub(super) waiting: Arc<Waiting>,
     pub(super) tickets: Tickets,
     pub(super) desk: mpsc::Sender<Proven>,
-    /// Turns true when nothing more is to be taken.
-    pub(super) stopping: watch::Receiver<bool>,
 }
 
 impl Checker {
@@ -109,10 +107,108 @@ impl Checker {
             Some(Reason::Unproven)
         } else if claim.revoked {
             Some(Reason::Revoked)
-        } else if *self.stopping.borrow() {
+        } else if claim.late {
             Some(Reason::Stopping)
         } else {
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use device::{Key, Signer};
+    use futures_util::FutureExt;
+    use pipeline::{DeviceIndex, Enrolment};
+    use protocol::{Algorithm, Counters, DeviceId, Message, Nonce, Status, UnixMillis};
+    use tokio::sync::watch;
+
+    use super::super::claims::{Check, Claims};
+    use super::super::lanes::lanes;
+    use super::super::refusals::Refusals;
+    use super::*;
+    use crate::config::LaneConfig;
+    use crate::hints::Hints;
+    use crate::registry::{Device, DeviceKey, Registry};
+
+    const REALM: Realm = Realm([7; 16]);
+    const ID: DeviceId = DeviceId([1; 16]);
+
+    fn key() -> Key {
+        Key::from_secret(Algorithm::EdDsa, &[3; 32]).unwrap()
+    }
+
+    fn press(sequence: u32) -> Bytes {
+        let message = Message::raise(Counters::new(1, sequence), Nonce([5; 8]));
+        Signer::new(REALM, ID, key()).sign(&message).unwrap().bytes().clone()
+    }
+
+    fn registry() -> Arc<Registry> {
+        let registry = Registry::default();
+        let device = Device {
+            index: DeviceIndex(0),
+            key: DeviceKey::parse(Algorithm::EdDsa, key().public()).unwrap(),
+            revoked: false,
+            site: None,
+            enrolment: Enrolment::default(),
+        };
+        registry.put(ID, &device);
+        Arc::new(registry)
+    }
+
+    /// Where messages are brought, and a desk behind it that receives all that is proven.
+    fn open_gate(config: LaneConfig, stopping: watch::Receiver<bool>) -> Claims {
+        let telemetry = Arc::new(Intake::of(pipeline::Carrier::Quic));
+        let (put, taken) = lanes(&config);
+        let (desk, mut proven) = mpsc::channel::<Proven>(1);
+        let (answer, receipts) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Waiting::default());
+        let checker = Checker {
+            realm: REALM,
+            telemetry: Arc::clone(&telemetry),
+            lanes: taken,
+            slots: Arc::new(Slots::new()),
+            waiting: Arc::clone(&waiting),
+            tickets: Tickets::of_shard(0),
+            desk,
+        };
+        tokio::spawn(checker.run());
+        tokio::spawn(async move { waiting.answer(receipts).await });
+        tokio::spawn(async move {
+            let received = Receipt::new(Status::Received, UnixMillis(0));
+            while let Some(Proven { arrivals, .. }) = proven.recv().await {
+                answer.send(arrivals.iter().map(|it| (it.ticket, received.clone())).collect()).ok();
+            }
+        });
+        Claims {
+            realm: REALM,
+            refusals: Refusals::new(&config),
+            config,
+            registry: registry(),
+            hints: Arc::new(Hints::default()),
+            telemetry,
+            lanes: put,
+            stopping,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_gateway_stops_is_finished_and_what_comes_after_is_refused() {
+        let (stop, stopping) = watch::channel(false);
+        // The second finds its lane full, and waits for its place.
+        let claims = open_gate(LaneConfig { first: 1, ..LaneConfig::default() }, stopping);
+        let [mut first, mut second] = [1, 2].map(|n| Box::pin(claims.check(press(n), false)));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        stop.send_replace(true);
+        let late = claims.check(press(3), false);
+        let (first, second, late) = tokio::join!(first, second, late);
+        let answers = [first, second, late].map(|check| match check {
+            Check::Receipt(_, Receipt { status, reason, .. }) => (status, reason),
+            Check::Unread(_) | Check::Unanswered => panic!("each is answered"),
+        });
+        let received = (Status::Received, None);
+        assert_eq!(answers, [received, received, (Status::Refused, Some(Reason::Stopping))]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use pipeline::{Arrival, Carrier, DeviceIndex, Lane, Model, Ticket};
 use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep_until;
 
 use super::lanes::{Lanes, NotPut};
@@ -39,6 +39,8 @@ pub(super) struct Claims {
     pub(super) telemetry: Arc<Intake>,
     pub(super) lanes: Lanes<Claim>,
     pub(super) refusals: Refusals,
+    /// Turns true when nothing more is to be taken.
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// A message that is understood and not proven: an arrival, if its signature verifies.
@@ -46,6 +48,8 @@ pub(super) struct Claim {
     pub(super) arrival: Arrival,
     pub(super) key: DeviceKey,
     pub(super) revoked: bool,
+    /// It came when nothing more was to be taken.
+    pub(super) late: bool,
     pub(super) lane: Lane,
     /// What to say if there is no time to check it.
     pub(super) overloaded: Receipt,
@@ -117,8 +121,8 @@ impl Claims {
             retry_after_ms: Some(self.retry_after_ms(&arrival.message_id)),
             ..Receipt::refused(Reason::Overloaded, received_at.to_millis())
         };
-        let (key, revoked) = (device.key, device.revoked);
-        Ok(Claim { arrival, key, revoked, lane, overloaded, reply, since })
+        let (key, revoked, late) = (device.key, device.revoked, *self.stopping.borrow());
+        Ok(Claim { arrival, key, revoked, late, lane, overloaded, reply, since })
     }
 
     /// Between half and one and a half of what is configured, by the message's id: those who were refused together do not

@@ -152,7 +152,7 @@ impl Slots {
         self.taken.load(Ordering::Relaxed)
     }
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             taken: AtomicUsize::new(0),
             unvalidated: AtomicUsize::new(0),

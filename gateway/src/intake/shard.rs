@@ -143,7 +143,6 @@ fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gat
         waiting: Arc::clone(&waiting),
         tickets: Tickets::of_shard(0),
         desk: parts.lane,
-        stopping: parts.stopping,
     };
     tokio::spawn(checker.run());
     tokio::spawn(async move { waiting.answer(parts.receipts).await });
@@ -157,6 +156,7 @@ fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gat
             hints: parts.hints,
             telemetry: Arc::clone(&telemetry),
             lanes,
+            stopping: parts.stopping,
         },
         telemetry,
         under_way: UnderWay::default(),
