@@ -57,14 +57,14 @@ impl Row {
         let (bound, ratio) = match &self.bound {
             None => ("-".to_owned(), "-".to_owned()),
             Some(Bound::AtLeast(limit)) => {
-                (format!("at least {}", amount(*limit)), ratio(self.measured / limit))
+                (format!("at least {}", amount(*limit)), ratio(self.measured, *limit))
             }
             Some(Bound::AtMost(limit)) => {
-                (format!("at most {}", amount(*limit)), ratio(self.measured / limit))
+                (format!("at most {}", amount(*limit)), ratio(self.measured, *limit))
             }
             Some(Bound::Share { name, measured, share }) => (
                 format!("{:.0} % of {name}: {}", share * 100.0, amount(*measured)),
-                ratio(self.measured / measured),
+                ratio(self.measured, *measured),
             ),
         };
         let judgement = if self.holds() { "yes" } else { "NO" };
@@ -133,8 +133,9 @@ fn machine() -> String {
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
 
-fn ratio(value: f64) -> String {
-    format!("{value:.2}")
+/// Nothing stands in a ratio to none.
+fn ratio(value: f64, bound: f64) -> String {
+    if bound == 0.0 { "-".to_owned() } else { format!("{:.2}", value / bound) }
 }
 
 /// A number with as many digits as a single run justifies.
@@ -172,5 +173,7 @@ mod tests {
         assert_eq!((amount(27.64), amount(100.0)), ("27.6".to_owned(), "100".to_owned()));
         let cells = Row::new("x", 80.0, "1/s").beside("y", 100.0, 0.85).cells();
         assert_eq!(cells, ["x", "80.0 1/s", "85 % of y: 100", "0.80", "NO"]);
+        let cells = Row::new("x", 0.0, "1/s").at_most(0.0).cells();
+        assert_eq!(cells, ["x", "0.0 1/s", "at most 0.0", "-", "yes"]);
     }
 }

@@ -178,7 +178,7 @@ mod tests {
         tokio::spawn(async move {
             let received = Receipt::new(Status::Received, UnixMillis(0));
             while let Some(Proven { arrivals, .. }) = proven.recv().await {
-                answer.send(arrivals.iter().map(|it| (it.ticket, received.clone())).collect()).ok();
+                answer.send(arrivals.iter().map(|it| (it.ticket, received)).collect()).ok();
             }
         });
         Claims {
