@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span};
+use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span, Time};
 use protocol::DeviceId;
 
 use crate::clock;
@@ -37,7 +37,7 @@ pub enum RecallError {
     Journal(#[from] JournalError),
 }
 
-/// Tells `desk` everything, at least `horizon` back. What it wants done because of it, apart from hints, is returned.
+/// Tells `desk` everything, at least `horizon` back from the newest line. What it wants done because of it, apart from hints, is returned.
 ///
 /// # Errors
 /// If index or journal cannot be read.
@@ -71,7 +71,9 @@ pub fn recall(
             tell(Input::Stands { index, device, standing });
         }
     })?;
-    let first = lookup.first_since(now - horizon)?.min(indexed.next());
+    let newest = reader.read_after(Cursor(indexed.0.saturating_sub(1)), AT_ONCE)?;
+    let since = told_since(newest.last(), now, horizon);
+    let first = lookup.first_since(since)?.min(indexed.next());
     let mut after = Cursor(first.0.saturating_sub(1));
     loop {
         let entries = reader.read_after(after, AT_ONCE)?;
@@ -86,9 +88,49 @@ pub fn recall(
     }
 }
 
+/// The past counts from the journal's end: what its last lines left undone has to be made up for, however long nobody
+/// served since.
+fn told_since(newest: Option<&Entry>, now: Time, horizon: Span) -> Time {
+    let ended_at = newest.map(|entry| match entry {
+        Entry::Message(record) => record.received_at,
+        Entry::Decision(decision) => decision.decided_at,
+    });
+    ended_at.map_or(now, |ended_at| ended_at.min(now)) - horizon
+}
+
 fn device_of(entry: &Entry) -> Option<DeviceId> {
     match entry {
         Entry::Message(record) => Some(record.device),
         Entry::Decision(decision) => decision.device,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::{Act, Actor, Decision, ZoneId};
+
+    use super::*;
+
+    #[test]
+    fn the_past_counts_from_the_end_of_the_journal_however_long_nobody_served() {
+        let line = |at| {
+            Entry::from(Decision {
+                cursor: Cursor(1),
+                decided_at: Time(at),
+                actor: Actor::Operator(Arc::from("siti")),
+                act: Act::Appeal,
+                device: None,
+                alert: None,
+                zone: ZoneId::new("west"),
+                reason: None,
+                evidence: vec![],
+                standing: None,
+                raise: None,
+            })
+        };
+        let (now, horizon) = (Time(1_000_000), Span(100));
+        assert_eq!(told_since(Some(&line(2_000)), now, horizon), Time(1_900));
+        assert_eq!(told_since(Some(&line(2_000_000)), now, horizon), Time(999_900), "set back");
+        assert_eq!(told_since(None, now, horizon), Time(999_900));
     }
 }
