@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pipeline::{DeviceIndex, Hint};
+use pipeline::{DeviceIndex, Hint, Span, Time};
 
 /// Devices in one segment: 128 KiB.
 const SEGMENT_LEN: usize = 1 << 14;
@@ -14,8 +14,13 @@ const SEGMENT_LEN: usize = 1 << 14;
 /// puts it in the best light.
 const SEGMENTS: usize = 1 << 12;
 
+/// Clocks are put right by less than this all day. By more, they were set back.
+const SET_BACK_MIN: Span = Span::from_secs(1);
+
 /// The hints of every device.
 pub struct Hints {
+    /// The latest time that passed, in microseconds.
+    latest: AtomicU64,
     segments: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
 
@@ -36,6 +41,15 @@ impl Hints {
         }
     }
 
+    /// It is `now`, by whoever writes. If the clock was set back, what is kept speaks of moments that are still to come: a
+    /// press that was open then would put the device's next emergency among the repeats, which may be refused.
+    pub fn pass(&self, now: Time) {
+        let latest = Time(self.latest.swap(now.0, Ordering::Relaxed));
+        if latest.since(now) > SET_BACK_MIN {
+            self.forget();
+        }
+    }
+
     /// Takes down what is known of a device.
     pub fn set(&self, device: DeviceIndex, hint: Hint) {
         let (segment, place) = split(device);
@@ -49,7 +63,10 @@ impl Hints {
 
 impl Default for Hints {
     fn default() -> Self {
-        Self { segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect() }
+        Self {
+            latest: AtomicU64::new(0),
+            segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
+        }
     }
 }
 
@@ -60,7 +77,7 @@ fn split(device: DeviceIndex) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use pipeline::{Grade, Time};
+    use pipeline::Grade;
 
     use super::*;
 
@@ -76,6 +93,20 @@ mod tests {
         }
         hints.forget();
         assert_eq!(hints.get(DeviceIndex(5_000_000)), Hint::default());
+    }
+
+    #[test]
+    fn forgets_when_the_clock_is_set_back() {
+        let hints = Hints::default();
+        let device = DeviceIndex(1);
+        let hint = Hint::new(Grade::Good, Time(u64::MAX), Time(u64::MAX));
+        let second = SET_BACK_MIN.0;
+        for (now, kept) in [(10, true), (20, true), (19, true), (17, false), (17, true), (3, false)]
+        {
+            hints.set(device, hint);
+            hints.pass(Time(now * second));
+            assert_eq!(hints.get(device) == hint, kept, "at {now}");
+        }
     }
 
     #[test]

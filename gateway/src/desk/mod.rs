@@ -237,7 +237,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        self.desk.handle(input, clock::now());
+        let now = clock::now();
+        self.hints.pass(now);
+        self.desk.handle(input, now);
         while let Some(output) = self.desk.poll_output() {
             self.perform(output);
         }

@@ -75,17 +75,23 @@ pub fn recall(
     let since = told_since(newest.last(), now, horizon);
     let first = lookup.first_since(since)?.min(indexed.next());
     let mut after = Cursor(first.0.saturating_sub(1));
+    let mut latest = Time::default();
     loop {
         let entries = reader.read_after(after, AT_ONCE)?;
-        let Some(last) = entries.last() else { return Ok(wanted) };
+        let Some(last) = entries.last() else { break };
         after = last.cursor();
         for entry in entries {
+            latest = latest.max(entry.at());
             let device = device_of(&entry).and_then(|device| registry.get(&device));
             let device_index = device.as_ref().map(|device| device.index);
             let enrolment = device.map(|device| device.enrolment).unwrap_or_default();
             tell(Input::Recalled(Past { entry, device_index, enrolment }));
         }
     }
+    // Lines that lie ahead were written before the clock was set back.
+    hints.pass(latest);
+    hints.pass(now);
+    Ok(wanted)
 }
 
 /// The past counts from the journal's end: what its last lines left undone has to be made up for, however long nobody
