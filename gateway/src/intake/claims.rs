@@ -76,10 +76,20 @@ impl Claims {
             }
             Err(NotPut::Full) => {
                 self.telemetry.lane_refused(lane, LaneRefusal::Full);
-                sleep_until(self.refusals.due(clock::monotonic()).into()).await;
+                self.keep_back().await;
                 Check::Receipt(device, overloaded)
             }
             Err(NotPut::Closed) => Check::Unanswered,
+        }
+    }
+
+    /// Waits until a refusal may be told; a drain has no time for that.
+    async fn keep_back(&self) {
+        let due = self.refusals.due(clock::monotonic());
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            () = sleep_until(due.into()) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     }
 
