@@ -19,7 +19,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::clock::Stopwatch;
 
-/// How often a waiting parent looks at its child.
+/// How often whoever waits looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -152,6 +152,27 @@ pub(crate) fn stream(
         });
         running.wait(limit)
     })
+}
+
+/// Tries until there is a value. Past `limit`, or when the user interrupts, an error says that `what` did not come.
+pub(crate) fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut attempt: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let watch = Stopwatch::start();
+    loop {
+        if let Some(value) = attempt()? {
+            return Ok(value);
+        }
+        if interrupted() {
+            bail!("waiting for {what} was interrupted");
+        }
+        if watch.elapsed() > limit {
+            bail!("waited for {what} longer than {} s", limit.as_secs());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
 }
 
 /// The command that runs `program` and dies with this process, where the system has a way to say so.

@@ -17,6 +17,7 @@ use crate::test::passed;
 use crate::{cargo, process, root, setup};
 
 mod operators;
+mod queries;
 
 use operators::Operators;
 
@@ -63,7 +64,7 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         let judge = || scene.operators.judge(&scene.gateway, &judged.id, &blocked.id);
         tally.step("stranger curl: an operator judges", judge);
     }
-    tally.step("stranger sqlite3", || scene.queries());
+    tally.step("stranger sqlite3", || queries::all(&scene.gateway.ready));
     tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {
         scene.gateway.stop()?;
@@ -180,27 +181,6 @@ impl Scene {
         process::capture("promtool", &mut promtool, STRANGER_LIMIT)?.success("promtool")?;
         Ok(Outcome::Passed(1))
     }
-
-    /// Runs every query that docs/operations.md shows; each has to find something.
-    fn queries(&self) -> Result<Outcome> {
-        let text = fs::read_to_string(root().join("docs/operations.md"))?;
-        let queries = documented(&text);
-        ensure!(!queries.is_empty(), "docs/operations.md shows no query");
-        for query in &queries {
-            let file = match query.database {
-                "search.db" => &self.gateway.ready.search,
-                _ => &self.gateway.ready.journal,
-            };
-            let mut sqlite = Command::new("sqlite3");
-            // A query that opens with a comment would be taken for an option.
-            let text = format!("\n{}", query.text);
-            sqlite.args(["-readonly", "-bail", "-box", file]).arg(text);
-            let said =
-                process::capture("sqlite3", &mut sqlite, STRANGER_LIMIT)?.success(query.text)?;
-            ensure!(!said.trim().is_empty(), "found nothing: {}", query.text);
-        }
-        Ok(Outcome::Passed(u64::try_from(queries.len())?))
-    }
 }
 
 /// Makes keys of each algorithm and enrols them; somebody vouches for them.
@@ -236,27 +216,6 @@ fn undescribed(text: &str) -> Vec<&str> {
     named("# TYPE ").filter(|name| !helped.contains(name)).collect()
 }
 
-struct Query<'a> {
-    database: &'static str,
-    text: &'a str,
-}
-
-/// The `sql` blocks of a document. A block says in its first line, a comment, which file it is for.
-fn documented(text: &str) -> Vec<Query<'_>> {
-    text.split("```sql\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .filter_map(|text| {
-            let database = match text.lines().next()?.trim() {
-                "-- journal.db" => "journal.db",
-                "-- search.db" => "search.db",
-                _ => return None,
-            };
-            Some(Query { database, text })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,15 +224,5 @@ mod tests {
     fn finds_metrics_without_words() {
         let text = "# HELP a_total A.\n# TYPE a_total counter\na_total 1\n# TYPE b gauge\nb 2\n";
         assert_eq!(undescribed(text), ["b"]);
-    }
-
-    #[test]
-    fn finds_the_queries_of_a_document() {
-        let text = "```sql\n-- journal.db\nSELECT 1;\n```\n```sh\nls\n```\n```sql\n-- search.db\nSELECT 2;\n```\n";
-        let found: Vec<_> = documented(text)
-            .iter()
-            .map(|query| (query.database, query.text.lines().count()))
-            .collect();
-        assert_eq!(found, [("journal.db", 2), ("search.db", 2)]);
     }
 }

@@ -5,13 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::STRANGER_LIMIT;
-use crate::clock::Stopwatch;
 use crate::demo::ROOT_ZONE;
 use crate::process;
 use crate::stage::{Gateway, Site};
@@ -57,7 +56,7 @@ impl Operators {
         let tell = |token: &str, path: &str, body: Value| ask(gateway, token, path, Some(&body));
         let ask = |token: &str, path: &str| ask(gateway, token, path, None);
         let query = format!("/v1/alerts?device={device}&limit=1");
-        let alert = until_shown(|| {
+        let alert = process::until("the index", INDEX_LIMIT, || {
             let answer = ask(&self.supervisor, &query)?.of(200, "application/json")?;
             Ok(answer.pointer("/alerts/0/alert_id").and_then(Value::as_str).map(str::to_owned))
         })?;
@@ -82,7 +81,7 @@ impl Operators {
             tell(&self.supervisor, &path, body)?.of(200, "application/json")?;
         }
         // The last of them.
-        until_shown(|| {
+        process::until("the index", INDEX_LIMIT, || {
             let audit = ask(&self.supervisor, "/v1/audit?limit=1")?.of(200, "application/json")?;
             let latest = audit.pointer("/decisions/0/act").and_then(Value::as_str);
             Ok(latest.filter(|act| *act == "unblock").map(drop))
@@ -165,16 +164,4 @@ fn ask(gateway: &Gateway, token: &str, path: &str, body: Option<&Value>) -> Resu
     let (status, kind) = last.split_once(' ').unwrap_or((last, ""));
     let body = serde_json::from_str(body).with_context(|| format!("not JSON: {text}"))?;
     Ok(Answer { status: status.parse()?, kind: kind.to_owned(), body })
-}
-
-/// What the index shows, once it does.
-fn until_shown<T>(look: impl Fn() -> Result<Option<T>>) -> Result<T> {
-    let watch = Stopwatch::start();
-    while watch.elapsed() < INDEX_LIMIT {
-        if let Some(shown) = look()? {
-            return Ok(shown);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    bail!("the index did not show it within {INDEX_LIMIT:?}")
 }
