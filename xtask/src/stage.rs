@@ -144,14 +144,29 @@ impl Site {
 
     /// Makes a subscriber for `zones` (several with commas) and returns its token.
     pub(crate) fn subscriber(&self, zones: &str) -> Result<String> {
+        self.token(&["subscriber", "add", "--zones", zones, "--expires", "30d"])
+    }
+
+    /// Makes a token of this role for `zones` (several with commas) that expires after so long, and returns it.
+    pub(crate) fn operator(
+        &self,
+        name: &str,
+        role: &str,
+        zones: &str,
+        expires: &str,
+    ) -> Result<String> {
+        let who = ["operator", "add", "--name", name, "--role", role];
+        self.token(&[who.as_slice(), &["--zones", zones, "--expires", expires]].concat())
+    }
+
+    fn token(&self, arguments: &[&str]) -> Result<String> {
         #[derive(Deserialize)]
-        struct Subscriber {
+        struct Made {
             token: String,
         }
-        let text =
-            self.gateway(&["subscriber", "add", "--zones", zones, "--expires", "30d", "--json"])?;
-        let subscriber: Subscriber = serde_json::from_str(&text).context("not a subscriber")?;
-        Ok(subscriber.token)
+        let text = self.gateway(&[arguments, &["--json"]].concat())?;
+        let made: Made = serde_json::from_str(&text).context("no token")?;
+        Ok(made.token)
     }
 
     /// Starts the gateway on these processor cores (on all of them when none is named) and waits until it serves.

@@ -1,12 +1,18 @@
 //! The strangers: programs that share no code with this repository. Python clients made from docs/protocol.md alone,
-//! `curl` on the feed, operators with `curl` and schemathesis, `sqlite3` on the files, each against a real gateway.
+//! `curl` on the feed and as an operator, schemathesis on the operators' interface, `sqlite3` on the files, each against a
+//! real gateway.
+
+mod fuzz;
+mod operator;
+mod queries;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::check::CARGO_LIMIT;
@@ -15,11 +21,8 @@ use crate::stage::{Gateway, Programs, Site};
 use crate::tally::{Outcome, Tally};
 use crate::test::passed;
 use crate::{cargo, process, root, setup};
-
-mod operators;
-mod queries;
-
-use operators::Operators;
+use fuzz::Known;
+use operator::{Operator, Others, Tokens};
 
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
@@ -43,28 +46,30 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         scene = Some(Scene::open(programs)?);
         Ok(Outcome::Passed(1))
     });
-    let (Some(python), Some(scene)) = (python, scene) else { return };
-    for device in &scene.devices {
-        let steps: &[(&str, &[&str])] = match device.part {
-            Part::Presses => &[
-                ("presses", &["press_quic.py", "--category", "4"]),
-                ("every case", &["press_quic.py", "--case", "all"]),
-            ],
-            Part::Reads => &[("the feed", &["feed.py"])],
-        };
-        for (what, arguments) in steps {
+    let (Some(python), Some(mut scene)) = (python, scene) else { return };
+    // On the feed a press is expected with no flag: its device is vouched for, and has pressed nothing before.
+    for (device, on_feed) in scene.devices.iter().zip(&scene.on_feed) {
+        for (what, device, arguments) in [
+            ("presses", device, ["press_quic.py", "--category", "4"].as_slice()),
+            ("every case", device, &["press_quic.py", "--case", "all"]),
+            ("the feed", on_feed, &["feed.py"]),
+        ] {
             let name = format!("stranger aioquic, {}: {what}", device.algorithm);
             tally.step(&name, || scene.run(&python, device, arguments));
         }
     }
     tally.step("stranger curl", || scene.curl());
-    // The explorer lifts blocks that it finds, and the queries look for one.
-    tally.step("stranger schemathesis", || scene.operators.explore(&scene.gateway, &python));
-    if let [judged, blocked, ..] = scene.devices.as_slice() {
-        let judge = || scene.operators.judge(&scene.gateway, &judged.id, &blocked.id);
-        tally.step("stranger curl: an operator judges", judge);
-    }
+    tally.step("stranger curl: an operator", || scene.operate(&python));
     tally.step("stranger sqlite3", || queries::all(&scene.gateway.ready));
+    let Tokens { supervisor, reader, .. } = &scene.tokens;
+    for (who, token, known) in [
+        ("a supervisor", supervisor, false),
+        ("a supervisor who knows ids", supervisor, true),
+        ("a reader who knows ids", reader, true),
+    ] {
+        let name = format!("stranger schemathesis: {who}");
+        tally.step(&name, || scene.fuzz(&python, token, known));
+    }
     tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {
         scene.gateway.stop()?;
@@ -97,25 +102,24 @@ fn we_read(python: &Path) -> Result<Outcome> {
     Ok(Outcome::Passed(1))
 }
 
-/// A gateway with devices of each algorithm, a subscriber and operators.
+/// A gateway with its devices, a subscriber and operators.
 struct Scene {
     gateway: Gateway,
     token: String,
-    operators: Operators,
+    tokens: Tokens,
+    /// One of each algorithm, as new as can be.
     devices: Vec<Enrolled>,
+    /// The same, vouched for.
+    on_feed: Vec<Enrolled>,
+    /// Whom operators decide about, vouched for.
+    judged: Enrolled,
+    /// An alert of that device, once there is one.
+    alert: Option<String>,
     // The folder goes last: the gateway writes into it until it stops.
     _folder: TempDir,
 }
 
-/// What a device is for. One that was through every case is over its quota, and its alerts say so.
-#[derive(Clone, Copy)]
-enum Part {
-    Presses,
-    Reads,
-}
-
 struct Enrolled {
-    part: Part,
     algorithm: &'static str,
     id: String,
     key: PathBuf,
@@ -125,15 +129,26 @@ impl Scene {
     fn open(programs: &Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("kentongan-strangers-").tempdir()?;
         let site = Site::prepare_with(programs, folder.path(), CONFIG)?;
-        let devices = enrol(programs, &site, folder.path())?;
+        let enrolling = Enrolling { programs, site: &site, folder: folder.path() };
+        let devices = enrolling.one_of_each("new", &[])?;
+        let on_feed = enrolling.one_of_each("on-feed", &["--vouched"])?;
+        let judged = enrolling.one_of_each("judged", &["--vouched"])?;
+        let judged = judged.into_iter().next().context("no device")?;
         let token = site.subscriber(ROOT_ZONE)?;
-        let operators = Operators::enrol(&site)?;
+        let tokens = Tokens::make(&site)?;
         let gateway = site.serve(&[])?;
-        Ok(Self { gateway, token, operators, devices, _folder: folder })
+        let alert = None;
+        Ok(Self { gateway, token, tokens, devices, on_feed, judged, alert, _folder: folder })
     }
 
-    /// Runs a Python program of `strangers/` as this device and subscriber.
+    /// Runs a Python program of `strangers/` as this device and subscriber, and shows what it said.
     fn run(&self, python: &Path, device: &Enrolled, arguments: &[&str]) -> Result<Outcome> {
+        print!("{}", self.output(python, device, arguments)?);
+        Ok(Outcome::Passed(1))
+    }
+
+    /// The same; what it said.
+    fn output(&self, python: &Path, device: &Enrolled, arguments: &[&str]) -> Result<String> {
         let (script, arguments) = arguments.split_first().context("no script")?;
         let ready = &self.gateway.ready;
         let mut stranger = Command::new(python);
@@ -148,9 +163,7 @@ impl Scene {
         ]);
         stranger.args(["--device-id", &device.id]).arg("--key").arg(&device.key);
         stranger.args(["--operator", &ready.operator_addr, "--token", &self.token]);
-        let captured = process::capture(script, &mut stranger, STRANGER_LIMIT)?;
-        print!("{}", captured.success(script)?);
-        Ok(Outcome::Passed(1))
+        process::capture(script, &mut stranger, STRANGER_LIMIT)?.success(script)
     }
 
     /// Reads the feed from its beginning for a moment; the stream has no end, so curl's time limit is the good one.
@@ -181,28 +194,77 @@ impl Scene {
         process::capture("promtool", &mut promtool, STRANGER_LIMIT)?.success("promtool")?;
         Ok(Outcome::Passed(1))
     }
+
+    /// An operator's night with a device of their own, with nothing but `curl`. It is blocked in the end.
+    fn operate(&mut self, python: &Path) -> Result<Outcome> {
+        let device = &self.judged;
+        let addr = &self.gateway.ready.operator_addr;
+        let siti = Operator::new(addr, &self.tokens.supervisor);
+        let alert = self.press(python, device, "received")?;
+        siti.finds(&alert, &device.id)?;
+        siti.judges(&alert, &device.id)?;
+        siti.blocks(&device.id)?;
+        let held = self.press(python, device, "held")?;
+        siti.promotes(&held, &device.id)?;
+        siti.unblocks(&device.id)?;
+        let others = Others { tokens: &self.tokens, subscriber: &self.token };
+        siti.is_refused(&alert, &device.id, &others)?;
+        siti.blocks(&device.id)?;
+        self.alert = Some(alert);
+        Ok(Outcome::Passed(1))
+    }
+
+    /// Presses as this device, which has to be told this status: the alert's id.
+    fn press(&self, python: &Path, device: &Enrolled, status: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Receipt {
+            status: String,
+            alert_id: String,
+        }
+        let said = self.output(python, device, &["press_quic.py", "--category", "1"])?;
+        let receipt: Receipt = serde_json::from_str(&said).with_context(|| said.clone())?;
+        ensure!(receipt.status == status, "expected {status}: {said}");
+        Ok(receipt.alert_id)
+    }
+
+    /// The interface's description, tried by somebody who has nothing else.
+    fn fuzz(&self, python: &Path, token: &str, known: bool) -> Result<Outcome> {
+        let known = match (known, &self.alert) {
+            (true, Some(alert)) => Some(Known { alert, device: &self.judged.id }),
+            (true, None) => bail!("there is no alert of the operator's to know"),
+            (false, _) => None,
+        };
+        fuzz::run(python, &self.gateway.ready.operator_addr, token, known.as_ref())
+    }
 }
 
-/// Makes keys of each algorithm and enrols them; somebody vouches for them.
-fn enrol(programs: &Programs, site: &Site, folder: &Path) -> Result<Vec<Enrolled>> {
-    let mut rows = String::from("device_id,alg,public_key\n");
-    let mut devices = Vec::new();
-    for (part, algorithm, id) in [
-        (Part::Presses, "es256", "5e5256000000000000000000000000e5"),
-        (Part::Presses, "eddsa", "edd5a0000000000000000000000000ed"),
-        (Part::Reads, "es256", "5e5256000000000000000000000001e5"),
-        (Part::Reads, "eddsa", "edd5a0000000000000000000000001ed"),
-    ] {
-        let key = folder.join(format!("{id}.pem"));
-        let path = key.display().to_string();
-        programs.output("device", &["keygen", "--alg", algorithm, "--out", &path])?;
-        rows += &programs.output("device", &["public", "--key", &path, "--device-id", id])?;
-        devices.push(Enrolled { part, algorithm, id: id.to_owned(), key });
+/// Where devices are enrolled.
+struct Enrolling<'a> {
+    programs: &'a Programs,
+    site: &'a Site,
+    folder: &'a Path,
+}
+
+impl Enrolling<'_> {
+    /// Makes a key of each algorithm and enrols it; `name` tells its files from others.
+    fn one_of_each(&self, name: &str, options: &[&str]) -> Result<Vec<Enrolled>> {
+        let mut rows = String::from("device_id,alg,public_key\n");
+        let mut devices = Vec::new();
+        for algorithm in ["es256", "eddsa"] {
+            let key = self.folder.join(format!("{name}-{algorithm}.pem"));
+            let path = key.display().to_string();
+            let row =
+                self.programs.output("device", &["keygen", "--alg", algorithm, "--out", &path])?;
+            let (id, _) = row.split_once(',').context("keygen prints no row")?;
+            devices.push(Enrolled { algorithm, id: id.to_owned(), key });
+            rows += &row;
+        }
+        let file = self.folder.join(format!("{name}.csv"));
+        fs::write(&file, rows).with_context(|| format!("cannot write {}", file.display()))?;
+        let file = file.display().to_string();
+        self.site.gateway(&[&["device", "import", &file], options].concat())?;
+        Ok(devices)
     }
-    let file = folder.join("devices.csv");
-    fs::write(&file, rows).with_context(|| format!("cannot write {}", file.display()))?;
-    site.gateway(&["device", "import", "--vouched", &file.display().to_string()])?;
-    Ok(devices)
 }
 
 /// Metrics that have a type and no help.
