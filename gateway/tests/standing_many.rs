@@ -1,6 +1,6 @@
 //! Many devices with a standing each: the gateway starts, knows them all, and how long that took and what it takes in
 //! memory is printed, not judged.
-//! `KENTONGAN_DEVICES=2000000 cargo test --release -p gateway --test standing_many -- --nocapture` measures two million.
+//! `STANDING_DEVICES=2000000 cargo test --release -p gateway --test standing_many -- --nocapture` measures two million.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -33,7 +33,7 @@ const COUNT: u32 = 2_000;
 const AT_ONCE: usize = 8_192;
 
 fn count() -> u32 {
-    std::env::var("KENTONGAN_DEVICES").map_or(COUNT, |count| count.parse().unwrap())
+    std::env::var("STANDING_DEVICES").map_or(COUNT, |count| count.parse().unwrap())
 }
 
 fn device(number: u32) -> DeviceId {
