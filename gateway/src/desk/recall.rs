@@ -37,7 +37,8 @@ pub enum RecallError {
     Journal(#[from] JournalError),
 }
 
-/// Tells `desk` everything, at least `horizon` back from the newest line. What it wants done because of it, apart from hints, is returned.
+/// Tells `desk` everything, at least `horizon` back from the newest line. What it wants done because of it, apart from
+/// hints, is returned.
 ///
 /// # Errors
 /// If index or journal cannot be read.
@@ -97,11 +98,7 @@ pub fn recall(
 /// The past counts from the journal's end: what its last lines left undone has to be made up for, however long nobody
 /// served since.
 fn told_since(newest: Option<&Entry>, now: Time, horizon: Span) -> Time {
-    let ended_at = newest.map(|entry| match entry {
-        Entry::Message(record) => record.received_at,
-        Entry::Decision(decision) => decision.decided_at,
-    });
-    ended_at.map_or(now, |ended_at| ended_at.min(now)) - horizon
+    newest.map_or(now, |line| line.at().min(now)) - horizon
 }
 
 fn device_of(entry: &Entry) -> Option<DeviceId> {

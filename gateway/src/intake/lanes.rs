@@ -170,14 +170,12 @@ impl<T> LanesOut<T> {
         for lane in Lane::ALL {
             self.fill_from_last(&mut taken, lane, places, now);
         }
-        let (others, firsts): (Vec<_>, Vec<_>) =
-            Lane::ALL.into_iter().partition(|l| may_refuse(*l));
-        for lane in firsts {
+        for lane in Lane::ALL.into_iter().filter(|lane| !may_refuse(*lane)) {
             self.fill(&mut taken, lane, max, now);
             self.fill_from_last(&mut taken, lane, max, now);
         }
         let places = (taken.due.len() + others_max).min(max);
-        for lane in others {
+        for lane in Lane::ALL.into_iter().filter(|lane| may_refuse(*lane)) {
             self.fill(&mut taken, lane, places, now);
             self.fill_from_last(&mut taken, lane, places, now);
         }
