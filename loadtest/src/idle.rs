@@ -36,14 +36,6 @@ pub struct Cost {
     pub rss_bytes_each: Option<u64>,
 }
 
-/// A connection; a second try where the first found the gateway too busy, as phones do.
-async fn patiently(connections: &Connections, turn: usize) -> Result<Connection, AttemptError> {
-    match connections.connect(turn).await {
-        Err(_) => connections.connect(turn).await,
-        connected => connected,
-    }
-}
-
 /// Opens `planned` connections to `target` and reads the memory of `process`. Must run inside a tokio runtime.
 ///
 /// # Errors
@@ -55,7 +47,7 @@ pub async fn idle(target: Target, planned: usize, process: Process) -> Result<Co
     let first = connections.connect(0).await?;
     let rss_bytes_before = process.rss_bytes();
     let opened: Vec<Result<Connection, AttemptError>> = stream::iter(0..planned)
-        .map(|turn| patiently(&connections, turn))
+        .map(|turn| connections.connect(turn))
         .buffer_unordered(HANDSHAKES)
         .collect()
         .await;
