@@ -11,6 +11,7 @@ use std::time::Duration;
 use protocol::SIGNED_LEN_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::{ConnectionIdGenerator, RandomConnectionIdGenerator};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
@@ -43,6 +44,10 @@ const INCOMING_BUFFER: u64 = 16 * 1024;
 const INCOMING_BUFFER_TOTAL: u64 = 32 * 1024 * 1024;
 /// First packets that the endpoint may hold besides those that wait for their turn: what comes between two looks.
 const INCOMING_FRESH: usize = 1_024;
+/// A connection id is random in all of its bytes. Three of the library's own eight are, and the one that a Retry names is
+/// not held against those in use: of 2,450 phones that were asked for their address while 10,000 connections stood, four
+/// were then taken for somebody else's packets and heard nothing.
+const CONNECTION_ID_LEN: usize = 8;
 /// Longest time between two stateless resets: a restarted gateway tells a thousand phones a second, not fifty.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -97,8 +102,15 @@ pub fn bind(config: &AlertConfig) -> Result<std::net::UdpSocket, TransportError>
 #[must_use]
 pub fn endpoint_config() -> EndpointConfig {
     let mut config = EndpointConfig::default();
-    config.supported_versions(vec![QUIC_V1]).min_reset_interval(RESET_INTERVAL);
     config
+        .supported_versions(vec![QUIC_V1])
+        .min_reset_interval(RESET_INTERVAL)
+        .cid_generator(connection_ids);
+    config
+}
+
+fn connection_ids() -> Box<dyn ConnectionIdGenerator> {
+    Box::new(RandomConnectionIdGenerator::new(CONNECTION_ID_LEN))
 }
 
 /// What the endpoint offers to devices.
@@ -157,4 +169,19 @@ fn provider() -> CryptoProvider {
         .cipher_suites
         .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     provider
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_connection_id_is_given_twice() {
+        // With 24 random bits a dozen of as many would meet, with 64 one in 10^11.
+        let mut generator = connection_ids();
+        let ids: HashSet<_> = (0..20_000).map(|_| generator.generate_cid()).collect();
+        assert_eq!(ids.len(), 20_000);
+    }
 }
