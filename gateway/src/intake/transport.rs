@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::SIGNED_LEN_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
@@ -48,8 +47,6 @@ const INCOMING_FRESH: usize = 1_024;
 /// not held against those in use: of 2,450 phones that were asked for their address while 10,000 connections stood, four
 /// were then taken for somebody else's packets and heard nothing.
 const CONNECTION_ID_LEN: usize = 8;
-/// Longest time between two stateless resets: a restarted gateway tells a thousand phones a second, not fifty.
-const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Why the intake cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -102,10 +99,7 @@ pub fn bind(config: &AlertConfig) -> Result<std::net::UdpSocket, TransportError>
 #[must_use]
 pub fn endpoint_config() -> EndpointConfig {
     let mut config = EndpointConfig::default();
-    config
-        .supported_versions(vec![QUIC_V1])
-        .min_reset_interval(RESET_INTERVAL)
-        .cid_generator(connection_ids);
+    config.supported_versions(vec![QUIC_V1]).cid_generator(connection_ids);
     config
 }
 
