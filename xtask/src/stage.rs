@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::check::CARGO_LIMIT;
-use crate::clock::Stopwatch;
 use crate::process::{self, Running};
 use crate::{cargo, root};
 
@@ -211,18 +210,14 @@ struct Starting {
 impl Starting {
     /// The ready file is written atomically, so its presence is enough.
     fn wait(&mut self) -> Result<()> {
-        let watch = Stopwatch::start();
-        while !self.ready_file.exists() {
-            if let Some(status) = self.running.exited()? {
-                bail!("the gateway ended before it served ({status})\n{}", self.log());
+        let Self { running, ready_file, .. } = self;
+        let served = process::until("the gateway to serve", READY_LIMIT, || {
+            if let Some(status) = running.exited()? {
+                bail!("the gateway ended before it served ({status})");
             }
-            ensure!(!process::interrupted(), "interrupted");
-            if watch.elapsed() > READY_LIMIT {
-                bail!("the gateway does not serve after {READY_LIMIT:?}\n{}", self.log());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+            Ok(ready_file.exists().then_some(()))
+        });
+        served.with_context(|| self.log())
     }
 
     fn log(&self) -> String {

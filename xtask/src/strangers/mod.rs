@@ -26,6 +26,8 @@ use operator::{Operator, Others, Tokens};
 
 /// The longest one stranger may take.
 const STRANGER_LIMIT: Duration = Duration::from_secs(120);
+/// How long what was pressed or decided may take until the index shows it, on a slow and busy machine.
+const INDEX_LIMIT: Duration = Duration::from_secs(30);
 
 /// The strangers fail on purpose, often, and all from one address: it would lose its priority, and with it 0-RTT.
 const CONFIG: &str = "\n[strangers]\nbudget = 10000\n";

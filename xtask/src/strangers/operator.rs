@@ -2,18 +2,14 @@
 //! decided, and is refused what is not theirs, each time told why.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::STRANGER_LIMIT;
+use super::{INDEX_LIMIT, STRANGER_LIMIT};
 use crate::demo::ROOT_ZONE;
 use crate::process;
 use crate::stage::Site;
-
-/// How long what was decided, or pressed, may take until it is indexed, on a slow and busy machine.
-const INDEX_LIMIT: Duration = Duration::from_secs(30);
 
 /// Who decides.
 const SITI: &str = "Ibu Siti";

@@ -2,17 +2,13 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::STRANGER_LIMIT;
+use super::{INDEX_LIMIT, STRANGER_LIMIT};
 use crate::stage::Ready;
 use crate::tally::Outcome;
 use crate::{process, root};
-
-/// How far the index may lag behind a journal that stands still, on a slow and busy machine.
-const INDEX_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks them all, those for the index once it has caught up.
 pub(super) fn all(ready: &Ready) -> Result<Outcome> {
