@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use gateway::feed::{CursorCodec, encode_event};
-use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Envelope, Kind, Labels, Message, MessageId,
     Nonce, Percent, Position,
@@ -65,7 +65,11 @@ fn record() -> Record {
         labels: Labels::NONE,
         carrier: Carrier::Quic,
         disposition: pipeline::Disposition::Paged,
+        also: vec![],
+        agencies: Agencies::ALL,
         joins: None,
+        incident: Some(AlertId([0xab; 16])),
+        raised_at: None,
         site: None,
         signed: signed.into(),
     }

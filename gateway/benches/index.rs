@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use gateway::config::SearchConfig;
 use gateway::search::Index;
 use gateway::sqlite::{Synchronous, WriterOptions, open_writer};
-use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{Category, Counters, DeviceId, Kind, Labels, MessageId};
 
 /// Devices that press: the city's.
@@ -116,7 +116,11 @@ impl Next {
             labels: Labels::NONE,
             carrier: Carrier::Quic,
             disposition: pipeline::Disposition::Paged,
+            also: vec![],
+            agencies: Agencies::ALL,
             joins: None,
+            incident: Some(message_id.alert()),
+            raised_at: None,
             site: None,
             signed: Bytes::from_static(&[7; 300]),
         }

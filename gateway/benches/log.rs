@@ -13,7 +13,7 @@ use gateway::clock;
 use gateway::config::JournalConfig;
 use gateway::journal::Journal;
 use gateway::sqlite::{WriterOptions, open_writer};
-use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{Category, Counters, DeviceId, Kind, Labels, MessageId};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -209,7 +209,11 @@ impl Next {
             labels: Labels::NONE,
             carrier: Carrier::Quic,
             disposition: pipeline::Disposition::Paged,
+            also: vec![],
+            agencies: Agencies::ALL,
             joins: None,
+            incident: Some(message_id.alert()),
+            raised_at: None,
             site: None,
             signed: self.signed.clone(),
         }

@@ -9,6 +9,7 @@ mod desk;
 mod lane;
 pub mod policy;
 mod record;
+mod routing;
 pub mod settings;
 mod strangers;
 mod time;
@@ -26,6 +27,7 @@ pub use record::{
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
+pub use routing::{Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, Risk, Routing};
 pub use strangers::{
     AddressStanding, Asking, Cost, CostConfig, CostTable, FairQueue, Ladder, LadderConfig, Load,
     Neighbourhood, Pushed, Step,

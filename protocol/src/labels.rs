@@ -70,6 +70,8 @@ labels! {
     Late = 18, "late";
     /// The device was on probation.
     OnProbation = 19, "on_probation";
+    /// The sender says that this is a drill, and the zone has declared one.
+    Drill = 20, "drill";
 }
 
 /// A set of [`Label`]s.

@@ -5,7 +5,7 @@
 //! so that entitlement is decided on a few zones per chunk, not on text.
 
 use bytes::Bytes;
-use pipeline::{Act, Cursor, Decision, Entry, ZoneId};
+use pipeline::{Cursor, Decision, Entry, ZoneId};
 
 use super::cursor::CursorCodec;
 use super::event::encode_event;
@@ -166,10 +166,10 @@ impl ChunkBuilder {
     }
 }
 
-/// The zone that must allow an event. An alert that is promoted is seen by those who could see it when it came.
+/// The zone that must allow an event. What is decided about an alert is seen by those who could see it when it came.
 fn shown_zone(entry: &Entry) -> &ZoneId {
     match entry {
-        Entry::Decision(Decision { act: Act::Promote, raise: Some(raise), .. }) => &raise.zone,
+        Entry::Decision(Decision { raise: Some(raise), .. }) => &raise.zone,
         _ => entry.zone(),
     }
 }

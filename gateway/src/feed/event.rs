@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn heartbeats_are_not_on_the_feed() {
-        let record = Record { kind: Kind::Heartbeat, alert: None, ..golden() };
+        let record = Record { kind: Kind::Heartbeat, alert: None, incident: None, ..golden() };
         assert_eq!(encoded(&record), "");
     }
 

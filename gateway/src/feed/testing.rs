@@ -1,6 +1,6 @@
 //! Records for the tests of this room.
 
-use pipeline::{Carrier, Cursor, Record, Time, ZoneId};
+use pipeline::{Agencies, Carrier, Cursor, Record, Time, ZoneId};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
 };
@@ -26,7 +26,11 @@ pub(crate) fn record(cursor: u64, zone: &str) -> Record {
         labels: Labels::NONE,
         carrier: Carrier::Quic,
         disposition: pipeline::Disposition::Paged,
+        also: vec![],
+        agencies: Agencies::ALL,
         joins: None,
+        incident: Some(AlertId(id)),
+        raised_at: None,
         site: None,
         signed: signed.into(),
     }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use pipeline::{
-    ACTOR_LEN_MAX, Act, Actor, Cursor, Decision, EVIDENCE_MAX, REASON_LEN_MAX, Rule, STRIKES_MAX,
-    Time, Verdict,
+    ACTOR_LEN_MAX, Act, Actor, Cursor, Decision, EVIDENCE_MAX, Posture, REASON_LEN_MAX, Rule,
+    STRIKES_MAX, Time, Verdict, ZoneId,
 };
 use protocol::{AlertId, DeviceId};
 use rusqlite::{Row, Statement, params};
@@ -17,11 +17,11 @@ use super::standing::{evidence, evidence_text, notice, notice_text, standing, st
 
 /// Appends to `decisions`; the parameters are those of [`insert`].
 pub(super) const INSERT: &str = "INSERT INTO decisions (cursor, decided_at_us, act, operator, rule, device_id, alert_id, \
-     alert_cursor, zone, verdict, until_us, reason, evidence, notice, standing) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+     alert_cursor, zone, verdict, until_us, reason, evidence, notice, standing, object) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 /// Reads behind cursor `?1`, up to `?2`, in the order that [`read`] expects.
 pub(super) const SELECT_BETWEEN: &str = "SELECT cursor, decided_at_us, act, operator, rule, device_id, alert_id, \
-     alert_cursor, zone, verdict, until_us, reason, evidence, notice, standing \
+     alert_cursor, zone, verdict, until_us, reason, evidence, notice, standing, object \
      FROM decisions WHERE cursor > ?1 AND cursor <= ?2 ORDER BY cursor";
 
 /// What is wrong with a decision, whatever it follows, if anything is.
@@ -45,10 +45,15 @@ pub(super) fn problem(decision: &Decision) -> Option<&'static str> {
         return Some("its actor has no name, or one that is too long");
     }
     match decision.act {
-        Act::Verdict(_) | Act::Promote if decision.alert.is_none() => {
+        _ if decision.act.is_about_an_alert() && decision.alert.is_none() => {
             Some("it is about an alert and names none")
         }
-        Act::Block { until } | Act::Probation { until } if i64::try_from(until.0).is_err() => {
+        Act::Assign { ref to } if to.is_empty() || to.len() > ACTOR_LEN_MAX => {
+            Some("it sends somebody without a name, or with one that is too long")
+        }
+        Act::Block { until } | Act::Probation { until } | Act::Drill { until }
+            if i64::try_from(until.0).is_err() =>
+        {
             Some("its end is beyond what the journal can hold")
         }
         _ => None,
@@ -62,10 +67,12 @@ pub(super) fn insert(decisions: &mut Statement<'_>, decision: &Decision) -> rusq
         Actor::Rule(rule) => (None, Some(*rule as u8)),
     };
     let (verdict, until, told) = match &decision.act {
-        Act::Verdict(verdict) => (Some(*verdict as u8), None, None),
-        Act::Block { until } | Act::Probation { until } => (None, Some(until), None),
+        Act::Verdict(verdict) | Act::Resolve(verdict) => (Some(*verdict as u8), None, None),
+        Act::Block { until } | Act::Probation { until } | Act::Drill { until } => {
+            (None, Some(until), None)
+        }
         Act::Notice(notice) => (None, None, Some(notice_text(notice))),
-        Act::Unblock | Act::Expire | Act::Appeal | Act::Promote => (None, None, None),
+        _ => (None, None, None),
     };
     decisions.execute(params![
         decision.cursor.0.cast_signed(),
@@ -83,8 +90,19 @@ pub(super) fn insert(decisions: &mut Statement<'_>, decision: &Decision) -> rusq
         (!decision.evidence.is_empty()).then(|| evidence_text(&decision.evidence)),
         told,
         decision.standing.as_ref().map(standing_text),
+        object(&decision.act),
     ])?;
     Ok(())
+}
+
+/// What an act names beside its alert.
+fn object(act: &Act) -> Option<&str> {
+    match act {
+        Act::Assign { to } => Some(to),
+        Act::Escalate { to } => to.as_ref().map(ZoneId::as_str),
+        Act::Posture(posture) => Some(posture.name()),
+        _ => None,
+    }
 }
 
 /// Reads one row of [`SELECT_BETWEEN`], without the raise that it may have to show.
@@ -97,7 +115,7 @@ pub(super) fn read(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Dec
         cursor: Cursor(unsigned(row, 0)?),
         decided_at: Time(unsigned(row, 1)?),
         actor: actor(row)?,
-        act: act(row)?,
+        act: act(row, zones)?,
         device: row.get::<_, Option<[u8; 16]>>(5)?.map(DeviceId),
         alert,
         zone: zones.get(row.get_ref(8)?.as_str().map_err(|_| foreign(8))?),
@@ -115,7 +133,8 @@ fn actor(row: &Row<'_>) -> rusqlite::Result<Actor> {
     }
 }
 
-fn act(row: &Row<'_>) -> rusqlite::Result<Act> {
+fn act(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Act> {
+    let object = row.get_ref(15)?.as_str_or_null().map_err(|_| foreign(15))?;
     match unsigned(row, 2)? {
         1 => known(9, Verdict::from_stored(unsigned(row, 9)?)).map(Act::Verdict),
         2 => Ok(Act::Block { until: Time(unsigned(row, 10)?) }),
@@ -125,6 +144,15 @@ fn act(row: &Row<'_>) -> rusqlite::Result<Act> {
         6 => Ok(Act::Appeal),
         7 => Ok(Act::Promote),
         8 => known(13, stated(row, 13, notice)?).map(Act::Notice),
+        9 => Ok(Act::Acknowledge),
+        10 => Ok(Act::Assign { to: known(15, object.map(Arc::from))? }),
+        11 => known(9, Verdict::from_stored(unsigned(row, 9)?)).map(Act::Resolve),
+        12 => Ok(Act::Reopen),
+        13 => Ok(Act::Escalate { to: object.map(|id| zones.get(id)) }),
+        14 => Ok(Act::Moving),
+        15 => Ok(Act::Quiet),
+        16 => Ok(Act::Drill { until: Time(unsigned(row, 10)?) }),
+        17 => known(15, object.and_then(Posture::from_name)).map(Act::Posture),
         _ => Err(foreign(2)),
     }
 }
@@ -175,16 +203,27 @@ mod tests {
             Act::Expire,
             Act::Probation { until },
             Act::Appeal,
+            Act::Acknowledge,
+            Act::Assign { to: Arc::from("patrol 7") },
+            Act::Resolve(Verdict::Genuine),
+            Act::Reopen,
+            Act::Escalate { to: Some(ZoneId::new("kota")) },
+            Act::Escalate { to: None },
+            Act::Moving,
+            Act::Quiet,
+            Act::Drill { until },
+            Act::Posture(Posture::Special),
             Act::Notice(Notice { alerts: 7, batch, model: None }),
             Act::Notice(Notice { alerts: 9, batch: None, model }),
         ];
         let mut entries = records([1]);
         for (cursor, act) in (2..).zip(acts) {
-            entries.push(Decision { act, ..decision(cursor, 1) }.into());
+            let raise = act.is_about_an_alert().then(|| Arc::new(record(1)));
+            entries.push(Decision { act, raise, ..decision(cursor, 1) }.into());
         }
         for (cursor, rule) in (entries.len() as u64 + 1..).zip(Rule::ALL) {
             let actor = Actor::Rule(*rule);
-            let bare = Decision { actor, reason: None, ..decision(cursor, 1) };
+            let bare = Decision { actor, reason: None, raise: None, ..decision(cursor, 1) };
             let standing = Some(Standing::default());
             entries.push(Decision { act: Act::Expire, alert: None, standing, ..bare }.into());
         }

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pipeline::{Act, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
+use pipeline::{Act, Agencies, Agency, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
 use protocol::{Category, Kind, Label};
 use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock};
@@ -20,7 +20,7 @@ use crate::sqlite::{self, WriterOptions};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of [`SCHEMA`].
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `PRAGMA application_id`: "KtJn". Tells a journal from any other database, also to file(1).
 const APPLICATION_ID: i64 = 0x4b74_4a6e;
 
@@ -120,8 +120,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives every promotion among appended `entries` the raise that it shows: whoever decided that it is paged after
-    /// all need not have kept it.
+    /// Gives every decision about an alert among appended `entries` the raise of that alert: whoever decided need not have
+    /// kept it.
     ///
     /// # Errors
     /// If a raise is not in the journal, or the disk cannot be read.
@@ -261,6 +261,8 @@ fn name_numbers(connection: &mut Connection) -> rusqlite::Result<()> {
     Act::NAMES.iter().try_for_each(|(act, of)| name("acts", u32::from(*act), of))?;
     Rule::ALL.iter().try_for_each(|it| name("rules", *it as u32, it.name()))?;
     Verdict::ALL.iter().try_for_each(|it| name("verdicts", *it as u32, it.name()))?;
+    let bit = |agency: Agency| u32::from(Agencies::NONE.with(agency).bits());
+    Agency::ALL.iter().try_for_each(|it| name("agencies", bit(*it), it.name()))?;
     transaction.commit()
 }
 
@@ -341,7 +343,9 @@ mod tests {
         let mut appended = records(1..=3);
         let alert = record(1).message_id.alert();
         appended.push(update(4, alert).into());
-        appended.push(Record { kind: Kind::Heartbeat, alert: None, ..record(5) }.into());
+        appended.push(
+            Record { kind: Kind::Heartbeat, alert: None, incident: None, ..record(5) }.into(),
+        );
         appended.push(decision(6, 3).into());
         appended.push(promotion(7, 1).into());
         appended.push(record(8).into());

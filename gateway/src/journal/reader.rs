@@ -78,7 +78,8 @@ pub(super) fn read_after(
     read(connection, path, &mut ZoneNames::default(), after, limit)
 }
 
-/// Gives every promotion among `entries` the raise that it shows, from where it lies in the journal.
+/// Gives every decision about an alert among `entries` the raise of that alert, from where it lies in the journal.
+/// One that is not there is damage only where it has to be shown.
 pub(super) fn fill_raises(
     connection: &Connection,
     path: &Path,
@@ -86,16 +87,19 @@ pub(super) fn fill_raises(
 ) -> Result<(), JournalError> {
     for entry in entries {
         if let Entry::Decision(decision) = entry
-            && decision.act == Act::Promote
+            && decision.act.is_about_an_alert()
             && decision.raise.is_none()
             && let Some((_, cursor)) = decision.alert
         {
             let raise = one(connection, &mut ZoneNames::default(), cursor)
                 .map_err(|error| JournalError::sqlite("read", path, &error))?;
-            decision.raise = Some(Arc::new(raise.ok_or_else(|| JournalError::Damaged {
-                path: path.to_owned(),
-                problem: format!("the raise at {} that was promoted is missing", cursor.0),
-            })?));
+            if raise.is_none() && decision.act == Act::Promote {
+                return Err(JournalError::Damaged {
+                    path: path.to_owned(),
+                    problem: format!("the raise at {} that was promoted is missing", cursor.0),
+                });
+            }
+            decision.raise = raise.map(Arc::new);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 -- together their cursors count from 1 without gaps. There is no other index: appending must stay cheap, and look-ups
 -- are what search.db is for.
 -- To read it, use the views `records` and `audit`; the numbers behind the names are in `kinds`, `categories`,
--- `carriers`, `labels`, `dispositions`, `acts`, `rules`, `verdicts`.
+-- `carriers`, `labels`, `dispositions`, `acts`, `rules`, `verdicts`, `agencies`.
 
 -- What is known about a record without its place.
 CREATE TABLE log (
@@ -23,7 +23,12 @@ CREATE TABLE log (
   labels         INTEGER NOT NULL,     -- sum of labels.bit
   carrier        INTEGER NOT NULL,     -- carriers.carrier
   disposition    INTEGER NOT NULL,     -- dispositions.disposition
-  joins          BLOB                  -- 16 bytes; the open alert that a raise joined
+  joins          BLOB,                 -- 16 bytes; the open alert that a raise joined
+  also           TEXT,                 -- ids of other zones that are paged for a raise from its first moment, by spaces
+  agencies       INTEGER NOT NULL,     -- sum of agencies.bit; who is to answer
+  incident       BLOB,                 -- 16 bytes; the incident that a raise belongs to, by its first alert's id;
+                                       --   NULL: this is its first, or no raise
+  raised_at_us   INTEGER               -- log.received_at_us of the raise that this belongs to or joined
 ) STRICT;
 
 -- Where, and what was said: all that is personal, apart from the rest so that it can be erased alone. Deleted content
@@ -46,8 +51,9 @@ CREATE TABLE decisions (
   alert_id      BLOB,                 -- 16 bytes; the alert that it is about,
   alert_cursor  INTEGER,              --   and log.cursor of its raise
   zone          TEXT    NOT NULL,     -- id of the zone whose operators it concerns
-  verdict       INTEGER,              -- verdicts.verdict, where the act is a verdict
-  until_us      INTEGER,              -- when a block or a probation ends
+  verdict       INTEGER,              -- verdicts.verdict, where the act is a verdict or resolves
+  until_us      INTEGER,              -- when a block, a probation or a drill ends
+  object        TEXT,                 -- who is sent; the zone that is paged from here on (NULL: everybody); the posture
   reason        TEXT,                 -- why, in the actor's words
   evidence      TEXT,                 -- JSON: ids of the alerts that it rests on
   notice        TEXT,                 -- JSON: what a notice tells
@@ -65,6 +71,7 @@ CREATE TABLE dispositions (disposition INTEGER PRIMARY KEY, name TEXT NOT NULL) 
 CREATE TABLE acts       (act      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE rules      (rule     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE verdicts   (verdict  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE agencies   (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
 -- Every message, for people.
 CREATE VIEW records AS
@@ -87,6 +94,12 @@ SELECT
   coalesce(carriers.name, log.carrier)                                AS carrier,
   coalesce(dispositions.name, log.disposition)                        AS disposition,
   lower(hex(log.joins))                                               AS joins,
+  log.also,
+  (SELECT group_concat(name, ' ') FROM (SELECT name FROM agencies WHERE log.agencies & bit ORDER BY bit)) AS agencies,
+  CASE
+    WHEN log.incident IS NOT NULL THEN lower(hex(log.incident))
+    WHEN log.kind = 1             THEN lower(hex(log.message_id))
+  END                                                                 AS incident,
   content.site_lat_e7 / 1e7                                           AS site_lat,
   content.site_lon_e7 / 1e7                                           AS site_lon,
   content.signed
@@ -110,6 +123,7 @@ SELECT
   lower(hex(alert_id))                                                AS alert,
   zone,
   strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch')     AS until,
+  object,
   reason,
   evidence,
   notice,

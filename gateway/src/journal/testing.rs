@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipeline::{
-    Act, Actor, Carrier, Cursor, Decision, Entry, Record, Rule, Standing, Strike, Time, Verdict,
-    ZoneId,
+    Act, Actor, Agencies, Carrier, Cursor, Decision, Entry, Record, Rule, Standing, Strike, Time,
+    Verdict, ZoneId,
 };
 use protocol::{
     AlertId, Category, Counters, DeviceId, Kind, Label, Labels, MessageId, Method, Position,
@@ -27,7 +27,11 @@ pub(crate) fn record(cursor: u64) -> Record {
         labels: Labels::NONE.with(Label::Silent).with(Label::NoPosition),
         carrier: Carrier::Quic,
         disposition: pipeline::Disposition::Paged,
+        also: vec![],
+        agencies: Agencies::ALL,
         joins: None,
+        incident: Some(message_id.alert()),
+        raised_at: None,
         site: Position::new(-79_666_200, 1_126_326_000).map(|site| site.by(Method::FixedSite)),
         signed: Bytes::from(vec![u8::try_from(cursor % 251).unwrap_or(0); 200]),
     }
@@ -35,7 +39,7 @@ pub(crate) fn record(cursor: u64) -> Record {
 
 /// An update of `alert` at `cursor`.
 pub(crate) fn update(cursor: u64, alert: AlertId) -> Record {
-    Record { kind: Kind::Update, alert: Some(alert), site: None, ..record(cursor) }
+    Record { kind: Kind::Update, alert: Some(alert), incident: None, site: None, ..record(cursor) }
 }
 
 /// Raises at all of these cursors.
@@ -43,7 +47,7 @@ pub(crate) fn records(cursors: impl IntoIterator<Item = u64>) -> Vec<Entry> {
     cursors.into_iter().map(|cursor| record(cursor).into()).collect()
 }
 
-/// A verdict of prank at `cursor` on the raise at `on`, whose device is blocked for it.
+/// A verdict of prank at `cursor` on the raise at `on`, whose device is blocked for it, as it is read back.
 pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
     let raise = record(on);
     let alert = raise.message_id.alert();
@@ -55,7 +59,7 @@ pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
         act: Act::Verdict(Verdict::Prank),
         device: Some(raise.device),
         alert: Some((alert, Cursor(on))),
-        zone: raise.zone,
+        zone: raise.zone.clone(),
         reason: Some(Arc::from("laughed and hung up")),
         evidence: vec![alert],
         standing: Some(Standing {
@@ -66,7 +70,7 @@ pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
             blocked_until: Some(Time(decided_at.0 + 1_000)),
             probation_until: None,
         }),
-        raise: None,
+        raise: Some(Arc::new(raise)),
     }
 }
 
@@ -77,7 +81,6 @@ pub(crate) fn promotion(cursor: u64, on: u64) -> Decision {
         act: Act::Promote,
         reason: None,
         standing: None,
-        raise: Some(Arc::new(record(on))),
         ..decision(cursor, on)
     }
 }

@@ -206,7 +206,8 @@ impl<'a> Rerun<'a> {
             Act::Block { until } => Demand::Block { about: about()?, until },
             Act::Unblock => Demand::Unblock(about()?),
             Act::Appeal => Demand::Appeal(about()?),
-            Act::Expire | Act::Probation { .. } | Act::Promote | Act::Notice(_) => return None,
+            // By rules, or nothing that a policy turns on.
+            _ => return None,
         };
         let (actor, reason) = (Arc::clone(actor), decision.reason.clone());
         Some(Request { actor, reach: Reach::Everywhere, demand, reason })

@@ -205,7 +205,9 @@ mod tests {
         let alert = record(1).message_id.alert();
         let mut all = records(1..=20);
         all.push(update(21, alert).into());
-        all.push(Record { kind: Kind::Heartbeat, alert: None, ..record(22) }.into());
+        all.push(
+            Record { kind: Kind::Heartbeat, alert: None, incident: None, ..record(22) }.into(),
+        );
         all.push(decision(23, 4).into());
         index.add(&all[..10]).unwrap();
         index.add(&all[10..]).unwrap();

@@ -13,7 +13,7 @@ use gateway::feed::{Feed, FeedParts, Head};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{ApiParts, OperatorParts, serve};
 use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
-use pipeline::{Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
 };
@@ -360,7 +360,11 @@ fn record(cursor: u64, zone: &str) -> Record {
         labels: Labels::NONE,
         carrier: Carrier::Quic,
         disposition: pipeline::Disposition::Paged,
+        also: vec![],
+        agencies: Agencies::ALL,
         joins: None,
+        incident: Some(AlertId(id)),
+        raised_at: None,
         site: None,
         signed: protocol::assemble(Algorithm::EdDsa, &device, &message, &[0; 64]).into(),
     }

@@ -15,8 +15,8 @@ use gateway::registry::{
 };
 use gateway::search::Index;
 use pipeline::{
-    Act, Actor, Carrier, Cursor, Decision, DecisionAnswer, Disposition, Entry, Record, Request,
-    Standing, Strike, Time, Verdict, ZoneId, Zones,
+    Act, Actor, Agencies, Carrier, Cursor, Decision, DecisionAnswer, Disposition, Entry, Record,
+    Request, Standing, Strike, Time, Verdict, ZoneId, Zones,
 };
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
@@ -63,7 +63,8 @@ fn past() -> Vec<Entry> {
     let mut entries: Vec<Entry> = (1..=12).map(|cursor| Entry::Message(raise(cursor))).collect();
     let follow = |cursor, kind, of: u64| {
         let alert = Some(alert(of));
-        Entry::Message(Record { kind, alert, disposition: Disposition::Follows, ..raise(cursor) })
+        let disposition = Disposition::Follows;
+        Entry::Message(Record { kind, alert, disposition, incident: None, ..raise(cursor) })
     };
     entries.push(follow(13, Kind::Update, 1));
     entries.push(follow(14, Kind::Cancel, 2));
@@ -137,6 +138,10 @@ fn raise(cursor: u64) -> Record {
             5 => Disposition::Joined,
             _ => Disposition::Paged,
         },
+        also: vec![],
+        agencies: Agencies::ALL,
+        incident: Some(alert(cursor)),
+        raised_at: None,
         joins: (cursor == 5).then(|| alert(4)),
         site: None,
         signed: signed.into(),

@@ -9,7 +9,7 @@ use super::memory::Remembered;
 use super::receipts::{Line, Waiting};
 use super::{Arrival, Desk, Named, Order, Output};
 use crate::admission::{Judgement, Sender, retry_after_ms};
-use crate::{Disposition, Entry, Grade, Record, Time, ZoneId};
+use crate::{Agencies, Disposition, Entry, Grade, Record, Time, ZoneId};
 
 impl Desk {
     /// Refuses what is old, foreign or too much; journals everything else.
@@ -63,10 +63,14 @@ impl Desk {
             counters: arrival.counters,
             category: arrival.category.unwrap_or_default(),
             zone,
+            also: vec![],
+            agencies: Agencies::ALL,
             labels,
             carrier: arrival.carrier,
             disposition: judgement.disposition,
             joins: judgement.joins,
+            incident: arrival.alert_id().filter(|_| arrival.kind == Kind::Raise),
+            raised_at: None,
             site: arrival.site.filter(|_| arrival.position.is_none()),
             signed: arrival.signed.clone(),
         };

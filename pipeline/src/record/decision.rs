@@ -11,7 +11,7 @@ use std::sync::Arc;
 use protocol::{AlertId, DeviceId};
 
 use super::{Cursor, Record};
-use crate::{Time, ZoneId};
+use crate::{Posture, Time, ZoneId};
 
 /// Alerts that one decision names as its evidence, at most: enough for a person to look at.
 pub const EVIDENCE_MAX: usize = 16;
@@ -54,8 +54,8 @@ pub struct Decision {
     pub evidence: Vec<AlertId>,
     /// How the device stands from here on, if that changed.
     pub standing: Option<Standing>,
-    /// The raise itself, where subscribers have to be shown it (an alert that is promoted). Not stored again: it lies in
-    /// the journal at `alert`'s cursor.
+    /// The raise itself, where the decision is about an alert: whoever may see it may see the decision, and one that is
+    /// promoted is shown again. Not stored again: it lies in the journal at `alert`'s cursor.
     pub raise: Option<Arc<Record>>,
 }
 
@@ -86,6 +86,14 @@ pub enum Rule {
     HeldTogether = 6,
     /// A surge of one batch or model that nobody else confirms: a notice.
     Surge = 7,
+    /// Nobody acknowledged an alert in time: it climbs.
+    Deadline = 8,
+    /// Nobody listens where an alert waits: it climbs at once.
+    Unattended = 9,
+    /// Whoever pressed moves.
+    Motion = 10,
+    /// Whoever pressed and told where they were tells it no more.
+    Silence = 11,
 }
 
 /// What was decided. The numbers are the journal's and are never reused.
@@ -113,6 +121,33 @@ pub enum Act {
     Promote,
     /// Operators are told of something that no single alert shows.
     Notice(Notice),
+    /// Somebody answers the alert: it climbs no further.
+    Acknowledge,
+    /// Somebody is sent.
+    Assign {
+        /// Who, in the operator's words; [`ACTOR_LEN_MAX`] bytes at most.
+        to: Arc<str>,
+    },
+    /// The alert is over; the verdict says what it was.
+    Resolve(Verdict),
+    /// The alert is not over after all: it waits for an answer again.
+    Reopen,
+    /// Nobody answered: more people are paged.
+    Escalate {
+        /// The zone that is paged from here on; nothing: everybody who is entitled.
+        to: Option<ZoneId>,
+    },
+    /// Whoever pressed is under way.
+    Moving,
+    /// Whoever pressed has told nothing for a while, after updates.
+    Quiet,
+    /// An exercise flag counts in this zone and below it until then; in the past: no longer.
+    Drill {
+        /// When it ends.
+        until: Time,
+    },
+    /// The zone is prepared for something else.
+    Posture(Posture),
 }
 
 /// What a notice tells.
@@ -257,14 +292,14 @@ macro_rules! stored {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str(self.name())
             }
         }
     };
 }
-pub(super) use stored;
+pub(crate) use stored;
 
 stored!(Rule {
     Strikes = "strikes",
@@ -274,6 +309,10 @@ stored!(Rule {
     Corroboration = "corroboration",
     HeldTogether = "held_together",
     Surge = "surge",
+    Deadline = "deadline",
+    Unattended = "unattended",
+    Motion = "motion",
+    Silence = "silence",
 });
 
 stored!(Verdict {
@@ -285,7 +324,7 @@ stored!(Verdict {
 
 impl Act {
     /// The stored number of every act, with its name.
-    pub const NAMES: [(u8, &'static str); 8] = [
+    pub const NAMES: [(u8, &'static str); 17] = [
         (1, "verdict"),
         (2, "block"),
         (3, "unblock"),
@@ -294,6 +333,15 @@ impl Act {
         (6, "appeal"),
         (7, "promote"),
         (8, "notice"),
+        (9, "acknowledge"),
+        (10, "assign"),
+        (11, "resolve"),
+        (12, "reopen"),
+        (13, "escalate"),
+        (14, "moving"),
+        (15, "quiet"),
+        (16, "drill"),
+        (17, "posture"),
     ];
 
     /// The number that the journal stores.
@@ -308,6 +356,39 @@ impl Act {
             Self::Appeal => 6,
             Self::Promote => 7,
             Self::Notice(_) => 8,
+            Self::Acknowledge => 9,
+            Self::Assign { .. } => 10,
+            Self::Resolve(_) => 11,
+            Self::Reopen => 12,
+            Self::Escalate { .. } => 13,
+            Self::Moving => 14,
+            Self::Quiet => 15,
+            Self::Drill { .. } => 16,
+            Self::Posture(_) => 17,
+        }
+    }
+
+    /// Whether it belongs to one alert, so that whoever may see that may see this.
+    #[must_use]
+    pub fn is_about_an_alert(&self) -> bool {
+        match self {
+            Self::Verdict(_)
+            | Self::Promote
+            | Self::Acknowledge
+            | Self::Assign { .. }
+            | Self::Resolve(_)
+            | Self::Reopen
+            | Self::Escalate { .. }
+            | Self::Moving
+            | Self::Quiet => true,
+            Self::Block { .. }
+            | Self::Unblock
+            | Self::Expire
+            | Self::Probation { .. }
+            | Self::Appeal
+            | Self::Notice(_)
+            | Self::Drill { .. }
+            | Self::Posture(_) => false,
         }
     }
 
@@ -344,6 +425,6 @@ mod tests {
         }
         assert_eq!(Rule::from_stored(0), None);
         let numbers: Vec<_> = Act::NAMES.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=17).collect::<Vec<_>>());
     }
 }

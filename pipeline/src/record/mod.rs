@@ -11,9 +11,9 @@ use core::fmt;
 use bytes::Bytes;
 use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position};
 
-use crate::{Time, ZoneId};
+use crate::{Agencies, Time, ZoneId};
 
-use decision::stored;
+pub(crate) use decision::stored;
 pub use decision::{
     ACTOR_LEN_MAX, Act, Actor, Decision, EVIDENCE_MAX, Entry, Notice, REASON_LEN_MAX, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
@@ -104,6 +104,11 @@ pub struct Record {
     pub category: Category,
     /// The zone that it is routed to.
     pub zone: ZoneId,
+    /// Other zones that are paged for a raise from its first moment: across a near border, or above where nobody
+    /// listens.
+    pub also: Vec<ZoneId>,
+    /// Who is to answer; of an update or cancel, who answers its raise.
+    pub agencies: Agencies,
     /// What was odd about it.
     pub labels: Labels,
     /// How it came.
@@ -112,6 +117,10 @@ pub struct Record {
     pub disposition: Disposition,
     /// The open alert that a raise joined.
     pub joins: Option<AlertId>,
+    /// The incident that a raise belongs to, by the id of its first alert.
+    pub incident: Option<AlertId>,
+    /// When the raise was received that an update or cancel belongs to, or that a raise joined.
+    pub raised_at: Option<Time>,
     /// The place that the device was enrolled with, where the message itself has none.
     pub site: Option<Position>,
     /// The signed message as received.
@@ -148,10 +157,14 @@ mod tests {
             counters: Counters::new(1, 2),
             category: Category::Unspecified,
             zone: ZoneId::new("polsek-secret"),
+            also: vec![],
+            agencies: Agencies::ALL,
             labels: Labels::NONE,
             carrier: Carrier::Quic,
             disposition: Disposition::Follows,
             joins: None,
+            incident: None,
+            raised_at: None,
             site: None,
             signed: Bytes::from_static(b"-7.9666"),
         };

@@ -19,6 +19,7 @@ use geo::coordinate_position::{CoordPos, CoordinatePosition};
 use geo::{BoundingRect, Coord, MultiPolygon, Polygon, Rect};
 use protocol::Position;
 
+use crate::Risk;
 use cover::Cover;
 use parse::{Area, Draft};
 pub use problem::{ZoneFault, ZonePlace, ZoneProblem};
@@ -62,6 +63,8 @@ pub struct Zone {
     pub level: String,
     /// The zone above it; nothing for the root.
     pub parent: Option<ZoneIndex>,
+    /// How dangerous it is.
+    pub risk: Risk,
 }
 
 /// Every zone, and which of them a position lies in.
@@ -215,8 +218,9 @@ impl Zones {
         };
         for (draft, parent) in drafts.into_iter().zip(parents) {
             let id = ZoneId::new(draft.id.as_deref().unwrap_or_default());
-            zones.zones.push(Zone { id, name: draft.name, level: draft.level, parent });
-            zones.drawn.push(Drawn::new(draft.area));
+            let Draft { name, level, risk, area, .. } = draft;
+            zones.zones.push(Zone { id, name, level, parent, risk });
+            zones.drawn.push(Drawn::new(area));
         }
         let root = zones.iter().find(|(_, zone)| zone.parent.is_none()).map(|(index, _)| index);
         zones.root = root.unwrap_or(ZoneIndex(0));

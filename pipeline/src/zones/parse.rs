@@ -7,6 +7,8 @@
 use geo::{Coord, LineString, MultiPolygon, Polygon};
 use serde_json::{Map, Value};
 
+use crate::Risk;
+
 use super::problem::{ZoneFault, ZonePlace, ZoneProblem};
 
 /// Longest id, in bytes.
@@ -26,6 +28,7 @@ pub(super) struct Draft {
     pub(super) name: String,
     pub(super) level: String,
     pub(super) parent: Option<String>,
+    pub(super) risk: Risk,
     pub(super) area: Area,
 }
 
@@ -107,7 +110,8 @@ impl Reader<'_> {
             None | Some(Value::Null) => Area::Absent,
             Some(geometry) => self.area(geometry).map_or(Area::Unreadable, Area::Drawn),
         };
-        Draft { number: self.number, id: self.id, name, level, parent, area }
+        let risk = self.risk(properties);
+        Draft { number: self.number, id: self.id, name, level, parent, risk, area }
     }
 
     fn id(&mut self, properties: &Map<String, Value>) -> Option<String> {
@@ -122,6 +126,19 @@ impl Reader<'_> {
             remedy: "must be at most 64 of the characters a-z A-Z 0-9 - _ and .",
         });
         None
+    }
+
+    /// Like most, unless the file says otherwise.
+    fn risk(&mut self, properties: &Map<String, Value>) -> Risk {
+        let stated = match properties.get("risk") {
+            None | Some(Value::Null) => return Risk::default(),
+            Some(stated) => stated.as_str().and_then(Risk::from_name),
+        };
+        stated.unwrap_or_else(|| {
+            let remedy = "must be low, medium or high";
+            self.problem(ZoneFault::Property { property: "risk", remedy });
+            Risk::default()
+        })
     }
 
     fn text(&mut self, properties: &Map<String, Value>, property: &'static str) -> Option<String> {

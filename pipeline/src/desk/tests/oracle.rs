@@ -153,7 +153,7 @@ impl<'a> Past<'a> {
                 Act::Probation { until } => {
                     standing.probation_until = standing.probation_until.max(Some(*until));
                 }
-                Act::Appeal | Act::Promote | Act::Notice(_) => {}
+                _ => {}
             }
         }
         standing
