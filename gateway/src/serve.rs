@@ -41,7 +41,7 @@ pub enum ServeError {
     /// Realm, certificate or cursor key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The zones or the policy.
+    /// The zones, the policy or the routing.
     #[error(transparent)]
     Reload(#[from] ReloadError),
     /// Devices and subscribers.
@@ -146,7 +146,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
             realm = %ready.realm, cert = %ready.cert.display(), "serving");
         tokio::spawn(async move { feed.run().await });
         let watched = Arc::clone(&reload);
-        tokio::spawn(async move { watched.watch_policy().await });
+        tokio::spawn(async move { watched.watch().await });
         let Loaded { watcher, registry, .. } = enrolled;
         let every = config.registry.poll_interval;
         tokio::spawn(watch_enrolment(watcher, every, move || {
