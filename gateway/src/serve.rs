@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use pipeline::Fleet;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
-use crate::desk::{InForce, RecallError};
+use crate::desk::{Attended, InForce, RecallError};
 use crate::feed::{Feed, FeedParts};
 use crate::identity::{self, Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
@@ -109,8 +110,9 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         .enable_all()
         .build()?;
     let fleet = watch::Sender::new(Arc::new(enrolled.registry.fleet()));
-    let in_force =
-        InForce { zones: reload.desk_zones(), policy: reload.policy(), fleet: fleet.subscribe() };
+    // Nobody tells which zones have subscribers of their own, so none is taken for unattended.
+    let attended = watch::Sender::new(None);
+    let in_force = in_force(&reload, fleet.subscribe(), attended.subscribe());
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
         head: Arc::clone(&spine.head),
@@ -169,6 +171,21 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     // What is left on the runtime waits for subscribers that are gone.
     runtime.shutdown_background();
     ended
+}
+
+/// What the desk goes by.
+fn in_force(
+    reload: &Reload,
+    fleet: watch::Receiver<Arc<Fleet>>,
+    attended: watch::Receiver<Attended>,
+) -> InForce {
+    InForce {
+        zones: reload.desk_zones(),
+        policy: reload.policy(),
+        routing: reload.routing(),
+        fleet,
+        attended,
+    }
 }
 
 /// What operators ask, and whom.
