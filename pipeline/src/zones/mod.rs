@@ -9,6 +9,7 @@
 
 mod check;
 mod cover;
+mod grid;
 mod parse;
 mod problem;
 
