@@ -172,6 +172,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         held: row.get(3)?,
         received_at: Time(received_at),
         agencies: Agencies::ALL,
+        also: vec![],
     })
 }
 
