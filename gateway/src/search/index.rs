@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pipeline::{Act, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
+use pipeline::{Act, Agencies, Agency, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
 use protocol::{Category, Kind, Label};
 use rusqlite::{Connection, Transaction, params};
 
@@ -15,7 +15,7 @@ use crate::sqlite::{self, Synchronous, WriterOptions};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of [`SCHEMA`]. Another version is built again, not migrated.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `PRAGMA application_id`: "KtSe".
 const APPLICATION_ID: i64 = 0x4b74_5365;
 /// Pages kept in memory, in KiB: what one batch changes in the trees of two million random keys.
@@ -146,6 +146,8 @@ fn name_numbers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Act::NAMES.iter().try_for_each(|(act, of)| name("acts", u32::from(*act), of))?;
     Rule::ALL.iter().try_for_each(|it| name("rules", *it as u32, it.name()))?;
     Verdict::ALL.iter().try_for_each(|it| name("verdicts", *it as u32, it.name()))?;
+    let bit = |agency: &Agency| u32::from(Agencies::NONE.with(*agency).bits());
+    Agency::ALL.iter().try_for_each(|it| name("agencies", bit(it), it.name()))?;
     Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))
 }
 
@@ -184,7 +186,7 @@ pub(super) fn remove(path: &Path) -> Result<(), SearchError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use pipeline::Record;
+    use pipeline::{Decision, Posture, Record};
     use protocol::{Counters, DeviceId};
 
     use super::*;
@@ -330,5 +332,29 @@ mod tests {
             })
             .unwrap();
         assert_eq!(audit, 1);
+        let acknowledged = Decision { act: Act::Acknowledge, ..decision(7, 2) };
+        let prepared = Decision { act: Act::Posture(Posture::Special), ..decision(8, 2) };
+        index.add(&[acknowledged.into(), prepared.into()]).unwrap();
+        let words: (String, String, String, String, String) = index
+            .connection
+            .query_row(
+                "SELECT answer, answered_by, answered_at, agencies, incident FROM alerts WHERE alert = ?1",
+                [alert.to_string()],
+                |row| row.try_into(),
+            )
+            .unwrap();
+        let (answer, by, at, agencies, incident) = words;
+        assert_eq!((&*answer, &*by, &*at), ("acknowledged", "siti", "2027-01-15T08:00:00.000Z"));
+        assert_eq!(agencies, "police fire medical disaster counter_terrorism");
+        assert_eq!(incident, alert.to_string());
+        let zone: (String, Option<String>, i64) = index
+            .connection
+            .query_row(
+                "SELECT posture, drill_until, open_alerts FROM zones_state WHERE zone = 'klojen'",
+                [],
+                |row| row.try_into(),
+            )
+            .unwrap();
+        assert_eq!(zone, ("special".to_owned(), None, 1));
     }
 }

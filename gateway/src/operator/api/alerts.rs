@@ -17,7 +17,7 @@ use super::query::{self, Paging};
 use super::refusal::Refusal;
 use super::{Api, sealed};
 use crate::feed::{Content, CursorCodec, Flags, decision_value, message_value, time_text};
-use crate::search::{AlertQuery, AlertRow, AlertState, DecisionQuery};
+use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery};
 
 /// Messages, and decisions, that are shown with one alert, at most.
 const FOLLOWERS_MAX: u32 = 100;
@@ -30,6 +30,7 @@ struct Asked {
     zone: Option<String>,
     device: Option<String>,
     state: Option<String>,
+    answer: Option<String>,
     category: Option<String>,
     before: Option<String>,
     limit: Option<usize>,
@@ -137,6 +138,7 @@ pub(super) async fn list(
         period: paging.period,
         device: asked.device.as_deref().map(query::id).transpose()?.map(DeviceId),
         state: query::named("state", asked.state.as_deref(), AlertState::from_name)?,
+        answer: query::named("answer", asked.answer.as_deref(), AnswerState::from_name)?,
         category: query::named("category", asked.category.as_deref(), Category::from_name)?,
         limit: paging.limit,
     };
