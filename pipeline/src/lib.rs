@@ -5,6 +5,7 @@
 //! socket, file, thread or random source, so the gateway and the simulator drive the same code (promise 10).
 
 mod admission;
+mod answer;
 mod desk;
 mod lane;
 pub mod policy;
@@ -16,6 +17,7 @@ mod time;
 mod zones;
 
 pub use admission::AdmissionSizes;
+pub use answer::Answer;
 pub use desk::{
     About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, DeskSizes,
     Fleet, Found, Input, Output, Past, Reach, Recollected, Request, Ticket,

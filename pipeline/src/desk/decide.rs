@@ -19,12 +19,22 @@ impl Desk {
         let decided = match (request.check(), &request.demand) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), _) if self.is_busy() => Err(DecisionRefusal::Busy),
-            (Ok(()), Demand::Verdict { alert, .. }) => {
-                return self.recollect(*alert, ticket, request);
-            }
             (Ok(()), Demand::Block { about, until }) => self.block(&request, about, *until, now),
             (Ok(()), Demand::Unblock(about)) => self.unblock(&request, about, now),
             (Ok(()), Demand::Appeal(about)) => self.appeal(&request, about, now),
+            (Ok(()), Demand::Drill { zone, .. } | Demand::Posture { zone, .. }) => {
+                Err(DecisionRefusal::UnknownZone(zone.clone()))
+            }
+            (
+                Ok(()),
+                Demand::Verdict { alert, .. }
+                | Demand::Acknowledge { alert }
+                | Demand::Assign { alert, .. }
+                | Demand::Resolve { alert, .. }
+                | Demand::Reopen { alert },
+            ) => {
+                return self.recollect(*alert, ticket, request);
+            }
         };
         self.answer(ticket, decided);
     }
@@ -99,7 +109,13 @@ impl Desk {
         }
         let promoted = verdict == Verdict::Genuine && self.promote_found(request, found, now);
         let standing = found.device_index.map(|index| self.admission.standing(index));
-        Ok(DecisionAnswer { cursor, decided_at: now, device: raise.device, standing, promoted })
+        Ok(DecisionAnswer {
+            cursor,
+            decided_at: now,
+            device: Some(raise.device),
+            standing,
+            promoted,
+        })
     }
 
     /// Pages an alert that was found genuine, if nobody was paged for it yet.
@@ -182,7 +198,13 @@ impl Desk {
         };
         let cursor = self.conclude(decision, Some(about.index));
         let standing = Some(self.admission.standing(about.index));
-        DecisionAnswer { cursor, decided_at: now, device: about.device, standing, promoted: false }
+        DecisionAnswer {
+            cursor,
+            decided_at: now,
+            device: Some(about.device),
+            standing,
+            promoted: false,
+        }
     }
 
     fn reaches(&self, request: &Request, zone: &ZoneId) -> Result<(), DecisionRefusal> {

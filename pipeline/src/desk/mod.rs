@@ -64,6 +64,8 @@ pub struct DeskSizes {
     pub in_hand: usize,
     /// Lines of the journal that the index does not hold yet.
     pub unindexed: usize,
+    /// Alerts that wait for an answer.
+    pub open_alerts: usize,
     /// What is known of devices and presses.
     pub admission: AdmissionSizes,
 }
@@ -142,6 +144,7 @@ impl Desk {
                 self.resuming = true;
             }
             Input::Fleet(fleet) => self.admission.count_fleet(fleet),
+            Input::Routed(_) | Input::Attended(_) | Input::Prepared { .. } => {}
         }
     }
 
@@ -180,6 +183,7 @@ impl Desk {
         DeskSizes {
             in_hand: self.in_hand(),
             unindexed: self.memory.unindexed(),
+            open_alerts: 0,
             admission: self.admission.sizes(),
         }
     }

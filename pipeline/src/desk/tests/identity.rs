@@ -313,6 +313,8 @@ impl World {
                 device: record.device,
                 zone: record.zone.clone(),
                 held: false,
+                received_at: record.received_at,
+                agencies: record.agencies,
             });
             self.bring(Input::LookedUp { id, found });
         }

@@ -276,7 +276,8 @@ impl Town {
             .find(|record| record.kind == Kind::Raise && record.message_id.alert() == alert)?;
         let promoted = self.decisions().any(|decision| decision.promotes() == Some(alert));
         let device_index = Some(DeviceIndex(index_of(raise.device)));
-        Some(Recollected { raise: Arc::new(raise.clone()), device_index, promoted })
+        let answer = Answer::Waiting;
+        Some(Recollected { raise: Arc::new(raise.clone()), device_index, promoted, answer })
     }
 
     pub(super) fn decisions(&self) -> impl DoubleEndedIterator<Item = &Decision> {
