@@ -205,7 +205,9 @@ mod tests {
         let path = dir.path().join("search.db");
         let mut index = Index::open(&path, Cursor(0)).unwrap();
         let alert = record(1).message_id.alert();
-        let mut all = records(1..=20);
+        let mut all = records(1..=19);
+        let agencies = Agencies::NONE.with(Agency::Fire);
+        all.push(Record { agencies, ..record(20) }.into());
         all.push(update(21, alert).into());
         all.push(
             Record { kind: Kind::Heartbeat, alert: None, incident: None, ..record(22) }.into(),
@@ -217,8 +219,8 @@ mod tests {
         for record in all.iter().filter_map(Entry::message) {
             let found = lookup.find(record.message_id).unwrap().unwrap();
             assert_eq!(
-                (found.cursor, found.device, &found.zone),
-                (record.cursor, record.device, &record.zone)
+                (found.cursor, found.device, &found.zone, found.agencies),
+                (record.cursor, record.device, &record.zone, record.agencies)
             );
         }
         assert_eq!(lookup.find(record(23).message_id).unwrap(), None);
@@ -333,6 +335,7 @@ mod tests {
             .unwrap();
         assert_eq!(audit, 1);
         let acknowledged = Decision { act: Act::Acknowledge, ..decision(7, 2) };
+        // The verdict before it had taken the alert up.
         let prepared = Decision { act: Act::Posture(Posture::Special), ..decision(8, 2) };
         index.add(&[acknowledged.into(), prepared.into()]).unwrap();
         let words: (String, String, String, String, String) = index

@@ -164,20 +164,22 @@ SELECT
   END AS state,
   (SELECT name FROM decisions JOIN verdicts USING (verdict)
    WHERE decisions.alert_id = entries.message_id AND act IN (1, 11) ORDER BY cursor DESC LIMIT 1) AS verdict,
-  CASE latest.act WHEN 9 THEN 'acknowledged' WHEN 10 THEN 'assigned' WHEN 11 THEN 'resolved' ELSE 'waiting' END AS answer,
-  CASE WHEN latest.act <> 12 THEN latest.operator END           AS answered_by,
-  CASE WHEN latest.act <> 12 THEN
-    strftime('%Y-%m-%dT%H:%M:%S', latest.decided_at_us / 1000000, 'unixepoch')
-      || printf('.%03dZ', latest.decided_at_us / 1000 % 1000)
-  END                                                           AS answered_at,
+  CASE answered.act WHEN 11 THEN 'resolved' WHEN 10 THEN 'assigned' WHEN 9 THEN 'acknowledged' WHEN 1 THEN 'acknowledged'
+    ELSE 'waiting' END                                          AS answer,
+  answered.operator                                             AS answered_by,
+  strftime('%Y-%m-%dT%H:%M:%S', answered.decided_at_us / 1000000, 'unixepoch')
+    || printf('.%03dZ', answered.decided_at_us / 1000 % 1000)   AS answered_at,
   entries.also,
   (SELECT group_concat(name, ' ') FROM (SELECT name FROM agencies WHERE entries.agencies & bit ORDER BY bit)) AS agencies,
   lower(hex(coalesce(entries.incident, entries.message_id)))    AS incident,
   entries.received_at_us
 FROM entries
 JOIN messages USING (cursor)
-LEFT JOIN decisions AS latest ON latest.cursor = (
-  SELECT max(cursor) FROM decisions WHERE decisions.alert_id = entries.message_id AND act BETWEEN 9 AND 12
+-- The latest of those that answer it since it was last opened; where there is none, the first verdict.
+LEFT JOIN decisions AS answered ON answered.cursor = (
+  SELECT coalesce(max(CASE WHEN act <> 1 THEN cursor END), min(cursor)) FROM decisions
+  WHERE decisions.alert_id = entries.message_id AND act IN (1, 9, 10, 11) AND cursor > coalesce(
+    (SELECT max(cursor) FROM decisions WHERE decisions.alert_id = entries.message_id AND act = 12), 0)
 )
 WHERE entries.kind = 1;
 

@@ -1,10 +1,12 @@
 //! Alerts: raises, with what became of them.
 
-use pipeline::{Agencies, Cursor, Disposition, Time, Verdict, ZoneId};
+use std::sync::Arc;
+
+use pipeline::{Agencies, Answer, Cursor, Disposition, Time, Verdict, ZoneId};
 use protocol::{AlertId, Category, DeviceId, Labels};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::answers::{self, AnswerState, Answered};
+use super::answers::{self, AnswerState};
 use super::{Pager, Period, bound, cursor, foreign, time};
 use crate::search::{Lookup, SearchError};
 
@@ -106,7 +108,9 @@ pub struct AlertRow {
     /// Updates that followed.
     pub updates: u64,
     /// How far it is answered, and by whom.
-    pub answer: Answered,
+    pub answer: Answer,
+    /// Who was sent, since it was last opened.
+    pub assigned_to: Option<Arc<str>>,
     /// Who is to answer.
     pub agencies: Agencies,
     /// The incident that it belongs to, by its first alert.
@@ -223,7 +227,7 @@ fn matching(
     let alert = read(connection, row)?;
     Ok(Some(alert).filter(|alert| {
         query.state.is_none_or(|state| state == alert.state)
-            && query.answer.is_none_or(|answer| answer == alert.answer.state)
+            && query.answer.is_none_or(|answer| answer == AnswerState::of(&alert.answer))
     }))
 }
 
@@ -262,6 +266,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         Disposition::Paged | Disposition::Follows => AlertState::Paged,
     };
     let zone = ZoneId::new(row.get_ref(5)?.as_str()?);
+    let (answer, assigned_to) = answers::answer(connection, alert)?;
     let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
     let mut paged_zones = vec![zone.clone()];
     for paged in also(row)?.into_iter().chain(climbed) {
@@ -282,7 +287,8 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         cancelled,
         verdict: verdict.and_then(Verdict::from_stored),
         updates: u64::try_from(updates).unwrap_or_default(),
-        answer: answers::answered(connection, alert)?,
+        answer,
+        assigned_to,
         agencies: Agencies::from_bits(row.get(10)?).ok_or_else(|| foreign(10))?,
         incident: row.get::<_, Option<[u8; 16]>>(11)?.map_or(alert, AlertId),
         paged_zones,

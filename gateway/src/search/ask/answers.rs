@@ -4,19 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipeline::{Cursor, Posture, Time, ZoneId};
+use pipeline::{Answer, Cursor, Posture, Time, ZoneId};
 use protocol::{AlertId, Label};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{bound, cursor, foreign, time};
 use crate::search::{Lookup, SearchError};
 
-/// The latest decision on how far the alert `?1` is answered.
-const LATEST: &str = "SELECT act, operator, decided_at_us FROM decisions \
-     WHERE alert_id = ?1 AND act BETWEEN 9 AND 12 ORDER BY cursor DESC LIMIT 1";
-/// Who was sent last to the alert `?1`, since it was last opened.
-const ASSIGNED: &str = "SELECT object FROM decisions WHERE alert_id = ?1 AND act = 10 AND cursor > \
-     coalesce((SELECT max(cursor) FROM decisions WHERE alert_id = ?1 AND act = 12), 0) \
+/// The decision by which the alert `?1` is answered as it is: the latest of those that say so since it was last opened;
+/// where there is none, the first verdict, because whoever gives one has taken the alert up.
+const ANSWER: &str = "SELECT act, operator, decided_at_us, object FROM decisions WHERE cursor = coalesce( \
+     (SELECT max(cursor) FROM decisions WHERE alert_id = ?1 AND act BETWEEN 9 AND 11 AND cursor > ?2), \
+     (SELECT min(cursor) FROM decisions WHERE alert_id = ?1 AND act = 1 AND cursor > ?2))";
+/// Where the alert `?1` was last opened again.
+const REOPENED: &str =
+    "SELECT coalesce(max(cursor), 0) FROM decisions WHERE alert_id = ?1 AND act = 12";
+/// Who was last sent to the alert `?1` since then.
+const ASSIGNED: &str = "SELECT object FROM decisions WHERE alert_id = ?1 AND act = 10 AND cursor > ?2 \
      ORDER BY cursor DESC LIMIT 1";
 /// Where the alert `?1` climbed to, each once, in that order; nothing means everybody.
 const CLIMBED: &str = "SELECT object FROM decisions WHERE alert_id = ?1 AND act = 13 \
@@ -28,7 +32,7 @@ const PLACED: &str = "SELECT cursor FROM (SELECT cursor, labels FROM entries WHE
 const PREPARED: &str = "SELECT zone, posture, drill_until_us FROM preparations ORDER BY zone";
 const OPEN: &str = "SELECT zone, alerts FROM open_alerts";
 
-/// How far an alert is answered.
+/// How far an alert is answered, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum AnswerState {
     /// Nobody answers it, or it was opened again.
@@ -45,6 +49,17 @@ pub enum AnswerState {
 impl AnswerState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Waiting, Self::Acknowledged, Self::Assigned, Self::Resolved];
+
+    /// How far `answer` is.
+    #[must_use]
+    pub fn of(answer: &Answer) -> Self {
+        match answer {
+            Answer::Waiting => Self::Waiting,
+            Answer::Acknowledged { .. } => Self::Acknowledged,
+            Answer::Assigned { .. } => Self::Assigned,
+            Answer::Resolved { .. } => Self::Resolved,
+        }
+    }
 
     /// The name that interfaces use.
     #[must_use]
@@ -64,17 +79,6 @@ impl AnswerState {
     }
 }
 
-/// How far an alert is answered, and who brought it there.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answered {
-    /// How far.
-    pub state: AnswerState,
-    /// Who decided so last, and when; nothing while it waits.
-    pub last: Option<(Arc<str>, Time)>,
-    /// Who was sent.
-    pub assigned_to: Option<Arc<str>>,
-}
-
 /// What operators set for a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prepared {
@@ -85,6 +89,14 @@ pub struct Prepared {
 }
 
 impl Lookup {
+    /// How far an alert is answered.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn answer(&self, alert: AlertId) -> Result<Answer, SearchError> {
+        self.read(|connection| Ok(answer(connection, alert)?.0))
+    }
+
     /// What operators set for zones.
     ///
     /// # Errors
@@ -143,24 +155,29 @@ impl Lookup {
     }
 }
 
-/// How far `alert` is answered.
-pub(super) fn answered(connection: &Connection, alert: AlertId) -> rusqlite::Result<Answered> {
+/// How far `alert` is answered, and who was sent, if anybody was.
+pub(super) fn answer(
+    connection: &Connection,
+    alert: AlertId,
+) -> rusqlite::Result<(Answer, Option<Arc<str>>)> {
     let id = alert.as_bytes().as_slice();
-    let latest: Option<(i64, Option<String>, i64)> =
-        connection.prepare_cached(LATEST)?.query_row([id], |row| row.try_into()).optional()?;
-    let Some((act, by, at)) = latest else { return Ok(Answered::default()) };
-    let state = match act {
-        9 => AnswerState::Acknowledged,
-        10 => AnswerState::Assigned,
-        11 => AnswerState::Resolved,
-        _ => return Ok(Answered::default()),
-    };
-    let assigned: Option<Option<String>> =
-        connection.prepare_cached(ASSIGNED)?.query_row([id], |row| row.get(0)).optional()?;
-    Ok(Answered {
-        state,
-        last: by.map(|by| (Arc::from(by), time(at))),
-        assigned_to: assigned.flatten().map(Arc::from),
+    let reopened: i64 = connection.prepare_cached(REOPENED)?.query_row([id], |row| row.get(0))?;
+    let since = params![id, reopened];
+    let found: Option<(i64, String, i64, Option<String>)> =
+        connection.prepare_cached(ANSWER)?.query_row(since, |row| row.try_into()).optional()?;
+    let Some((act, by, at, object)) = found else { return Ok((Answer::Waiting, None)) };
+    let (by, at) = (Arc::from(by), time(at));
+    Ok(match act {
+        10 => {
+            let to: Arc<str> = object.map(Arc::from).ok_or_else(|| foreign(3))?;
+            (Answer::Assigned { by, to: Arc::clone(&to), at }, Some(to))
+        }
+        11 => {
+            let mut assigned = connection.prepare_cached(ASSIGNED)?;
+            let sent: Option<String> = assigned.query_row(since, |row| row.get(0)).optional()?;
+            (Answer::Resolved { by, at }, sent.map(Arc::from))
+        }
+        _ => (Answer::Acknowledged { by, at }, None),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pipeline::{Act, Decision, Disposition, Entry, Posture, Record, Verdict, ZoneId};
+use pipeline::{Act, Answer, Decision, Disposition, Entry, Posture, Record, Verdict, ZoneId};
 use protocol::{Category, Kind, Label, Labels};
 
 use super::*;
@@ -189,25 +189,36 @@ fn alert_is_answered_as_the_latest_decision_about_it_says() {
     index.add(&[Record { also, ..record(1) }.into(), record(2).into()]).unwrap();
     let lookup = Lookup::open(&path).unwrap();
     let shown = || lookup.alert(record(1).message_id.alert()).unwrap().unwrap();
-    let state = |answer| AlertQuery { answer: Some(answer), limit: 9, ..AlertQuery::default() };
-    let siti = |cursor| Some((Arc::from("siti"), decision(cursor, 1).decided_at));
-    assert_eq!(shown().answer, Answered::default());
+    let asked = |answer| AlertQuery { answer: Some(answer), limit: 9, ..AlertQuery::default() };
+    let by: Arc<str> = Arc::from("siti");
     let patrol: Arc<str> = Arc::from("patrol 7");
+    assert_eq!(shown().answer, Answer::Waiting);
     let steps = [
         (Act::Acknowledge, AnswerState::Acknowledged, None),
-        (Act::Assign { to: Arc::clone(&patrol) }, AnswerState::Assigned, Some(patrol.clone())),
-        (Act::Resolve(Verdict::Genuine), AnswerState::Resolved, Some(patrol)),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Assign { to: Arc::clone(&patrol) }, AnswerState::Assigned, Some(&patrol)),
+        (Act::Resolve(Verdict::Genuine), AnswerState::Resolved, Some(&patrol)),
         (Act::Reopen, AnswerState::Waiting, None),
-        (Act::Acknowledge, AnswerState::Acknowledged, None),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Resolve(Verdict::Genuine), AnswerState::Resolved, None),
     ];
-    for (cursor, (act, answer, to)) in (3..).zip(steps) {
+    let changed = [3, 3, 5, 6, 7, 8, 8, 10];
+    for ((cursor, (act, state, to)), changed) in (3..).zip(steps).zip(changed) {
         index.add(&[about(cursor, 1, act)]).unwrap();
-        let last = siti(cursor).filter(|_| answer != AnswerState::Waiting);
-        assert_eq!(shown().answer, Answered { state: answer, last, assigned_to: to });
-        assert!(all(&lookup, &state(answer), None).contains(&Cursor(1)));
+        let (by, at) = (Arc::clone(&by), decision(changed, 1).decided_at);
+        let answer = match state {
+            AnswerState::Waiting => Answer::Waiting,
+            AnswerState::Acknowledged => Answer::Acknowledged { by, at },
+            AnswerState::Assigned => Answer::Assigned { by, to: Arc::clone(&patrol), at },
+            AnswerState::Resolved => Answer::Resolved { by, at },
+        };
+        assert_eq!(lookup.answer(record(1).message_id.alert()).unwrap(), answer);
+        assert_eq!((shown().answer, shown().assigned_to.as_ref()), (answer, to), "{cursor}");
+        assert!(all(&lookup, &asked(state), None).contains(&Cursor(1)));
     }
     assert_eq!(shown().verdict, Some(Verdict::Genuine));
-    assert_eq!(all(&lookup, &state(AnswerState::Waiting), None), [Cursor(2)]);
+    assert_eq!(all(&lookup, &asked(AnswerState::Waiting), None), [Cursor(2)]);
 }
 
 #[test]
