@@ -175,11 +175,13 @@ SELECT
   entries.received_at_us
 FROM entries
 JOIN messages USING (cursor)
--- The latest of those that answer it since it was last opened; where there is none, the first verdict.
+-- The latest of those that answer it since it was last opened; where there is none, the first verdict. What joined an
+-- alert is answered as that one is.
 LEFT JOIN decisions AS answered ON answered.cursor = (
   SELECT coalesce(max(CASE WHEN act <> 1 THEN cursor END), min(cursor)) FROM decisions
-  WHERE decisions.alert_id = entries.message_id AND act IN (1, 9, 10, 11) AND cursor > coalesce(
-    (SELECT max(cursor) FROM decisions WHERE decisions.alert_id = entries.message_id AND act = 12), 0)
+  WHERE decisions.alert_id = coalesce(entries.joins, entries.message_id) AND act IN (1, 9, 10, 11) AND cursor > coalesce(
+    (SELECT max(cursor) FROM decisions
+     WHERE decisions.alert_id = coalesce(entries.joins, entries.message_id) AND act = 12), 0)
 )
 WHERE entries.kind = 1;
 

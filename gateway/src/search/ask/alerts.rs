@@ -266,7 +266,9 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         Disposition::Paged | Disposition::Follows => AlertState::Paged,
     };
     let zone = ZoneId::new(row.get_ref(5)?.as_str()?);
-    let (answer, assigned_to) = answers::answer(connection, alert)?;
+    // One alert of a press carries it: what joined it is answered as that one is.
+    let joins = row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId);
+    let (answer, assigned_to) = answers::answer(connection, joins.unwrap_or(alert))?;
     let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
     let mut paged_zones = vec![zone.clone()];
     for paged in also(row)?.into_iter().chain(climbed) {
@@ -282,7 +284,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         category: category.and_then(Category::from_wire).ok_or_else(|| foreign(4))?,
         zone,
         labels: Labels::from_bits(row.get(6)?),
-        joins: row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId),
+        joins,
         state,
         cancelled,
         verdict: verdict.and_then(Verdict::from_stored),
