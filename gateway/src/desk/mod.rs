@@ -207,7 +207,11 @@ impl Driver {
                     let ticket = self.deciding.wait(answer);
                     self.handle(Input::Decide { ticket, request });
                 }
-                _ = measures.tick() => self.exports.measure(&self.desk.sizes()),
+                _ = measures.tick() => {
+                    // A clock that was set back is seen though nothing happens, so that no alert waits for it.
+                    self.handle(Input::Tick);
+                    self.exports.measure(&self.desk.sizes());
+                }
                 () = until(self.desk.next_deadline()) => self.handle(Input::Tick),
                 count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;

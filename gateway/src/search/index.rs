@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pipeline::{Act, Agencies, Agency, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
+use pipeline::{Act, Agencies, Agency, Carrier, Cursor, Disposition, Entry, Rule, Verdict, ZoneId};
 use protocol::{Category, Kind, Label};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{SearchError, fill};
 use crate::sqlite::{self, Synchronous, WriterOptions};
@@ -158,6 +158,12 @@ pub(super) fn position(connection: &Connection) -> rusqlite::Result<Cursor> {
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))
 }
 
+/// The zones that the text in `column` names.
+pub(super) fn zones(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<ZoneId>> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    Ok(text.map(|text| text.split(' ').map(ZoneId::new).collect()).unwrap_or_default())
+}
+
 fn connect_and_read(path: &Path) -> Result<(Connection, Cursor), SearchError> {
     let connection = connect(path)?;
     let indexed = position(&connection).map_err(|source| SearchError::Sqlite {
@@ -207,7 +213,8 @@ mod tests {
         let alert = record(1).message_id.alert();
         let mut all = records(1..=19);
         let agencies = Agencies::NONE.with(Agency::Fire);
-        all.push(Record { agencies, ..record(20) }.into());
+        let also = ["kota", "blimbing"].map(ZoneId::new).to_vec();
+        all.push(Record { agencies, also, ..record(20) }.into());
         all.push(update(21, alert).into());
         all.push(
             Record { kind: Kind::Heartbeat, alert: None, incident: None, ..record(22) }.into(),
@@ -219,8 +226,8 @@ mod tests {
         for record in all.iter().filter_map(Entry::message) {
             let found = lookup.find(record.message_id).unwrap().unwrap();
             assert_eq!(
-                (found.cursor, found.device, &found.zone, found.agencies),
-                (record.cursor, record.device, &record.zone, record.agencies)
+                (found.cursor, found.device, &found.zone, found.agencies, &found.also),
+                (record.cursor, record.device, &record.zone, record.agencies, &record.also)
             );
         }
         assert_eq!(lookup.find(record(23).message_id).unwrap(), None);

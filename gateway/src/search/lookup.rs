@@ -12,7 +12,7 @@ use crate::{journal, sqlite};
 
 /// The fourth column: held, and not promoted since.
 const FIND: &str = "SELECT entries.cursor, device_id, zone, disposition = ?2 \
-     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us, agencies FROM message_ids \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us, agencies, also FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
 
 /// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
@@ -173,6 +173,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         held: row.get(3)?,
         received_at: Time(received_at),
         agencies,
+        also: index::zones(row, 6)?,
     })
 }
 

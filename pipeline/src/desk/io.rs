@@ -86,6 +86,8 @@ pub struct Found {
     pub received_at: Time,
     /// Who answers it.
     pub agencies: Agencies,
+    /// The zones that were paged for it beside its own.
+    pub also: Vec<ZoneId>,
 }
 
 /// A line of the journal as it is told to the desk at a start.
@@ -157,7 +159,8 @@ pub enum Input {
         standing: Standing,
     },
     /// At a start: the newest lines of the journal in order of cursors, without gaps: at least all that are not indexed
-    /// and all that lie within the policy's horizon.
+    /// and all that lie within [`HORIZON_MAX`](crate::policy::HORIZON_MAX), so that whatever still counts for the policy
+    /// is told, and every alert that may climb.
     Recalled(Past),
     /// The zones were changed.
     Rezoned(Arc<Zones>),
@@ -219,6 +222,9 @@ pub struct DeskConfig {
     /// Held presses, and presses that a notice speaks of, kept so that they can be promoted; beyond them the oldest
     /// held one stays held, and a press of a surge is paged by itself.
     pub pending_max: usize,
+    /// Alerts that wait for an answer. Beyond them the oldest that has climbed to everybody is forgotten, or else the
+    /// oldest, which then climbs no further.
+    pub open_max: usize,
 }
 
 impl Default for DeskConfig {
@@ -230,6 +236,7 @@ impl Default for DeskConfig {
             decisions_max: 256,
             witnesses_max: 1 << 17,
             pending_max: 1 << 14,
+            open_max: 1 << 17,
         }
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::answers::{self, AnswerState};
 use super::{Pager, Period, bound, cursor, foreign, time};
-use crate::search::{Lookup, SearchError};
+use crate::search::{Lookup, SearchError, index};
 
 const COLUMNS: &str = "e.cursor, e.received_at_us, e.message_id, e.device_id, e.category, e.zone, e.labels, e.disposition, e.joins, \
      e.also, e.agencies, e.incident";
@@ -237,16 +237,12 @@ fn is_seen(
     row: &Row<'_>,
     allowed: &impl Fn(&ZoneId) -> bool,
 ) -> rusqlite::Result<bool> {
-    if allowed(&ZoneId::new(row.get_ref(5)?.as_str()?)) || also(row)?.iter().any(allowed) {
+    if allowed(&ZoneId::new(row.get_ref(5)?.as_str()?)) || index::zones(row, 9)?.iter().any(allowed)
+    {
         return Ok(true);
     }
     let (zones, everybody) = answers::climbed_to(connection, AlertId(row.get(2)?))?;
     Ok(everybody || zones.iter().any(allowed))
-}
-
-fn also(row: &Row<'_>) -> rusqlite::Result<Vec<ZoneId>> {
-    let text = row.get_ref(9)?.as_str_or_null()?;
-    Ok(text.map(|text| text.split(' ').map(ZoneId::new).collect()).unwrap_or_default())
 }
 
 fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<AlertRow> {
@@ -271,7 +267,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
     let (answer, assigned_to) = answers::answer(connection, joins.unwrap_or(alert))?;
     let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
     let mut paged_zones = vec![zone.clone()];
-    for paged in also(row)?.into_iter().chain(climbed) {
+    for paged in index::zones(row, 9)?.into_iter().chain(climbed) {
         if !paged_zones.contains(&paged) {
             paged_zones.push(paged);
         }

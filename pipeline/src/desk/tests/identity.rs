@@ -10,7 +10,7 @@ use protocol::{Counters, DeviceId, Label, Labels, Position};
 use std::sync::Arc;
 
 use super::super::*;
-use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span};
+use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
 
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
@@ -315,6 +315,7 @@ impl World {
                 held: false,
                 received_at: record.received_at,
                 agencies: record.agencies,
+                also: record.also.clone(),
             });
             self.bring(Input::LookedUp { id, found });
         }
