@@ -30,7 +30,7 @@ pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
-pub(crate) use event::{Content, Flags, message_value, time_text};
+pub(crate) use event::{Content, Flags, Place, message_value, time_text};
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;
