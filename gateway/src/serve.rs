@@ -113,7 +113,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         InForce { zones: reload.desk_zones(), policy: reload.policy(), fleet: fleet.subscribe() };
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
-        head: Arc::clone(&spine.head),
+        heads: Arc::clone(&spine.heads),
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),

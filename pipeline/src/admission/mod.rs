@@ -297,7 +297,12 @@ impl Admission {
     }
 
     fn census(&self) -> Census<'_> {
-        Census { fleet: &self.fleet, models: &self.models }
+        Census {
+            fleet: &self.fleet,
+            models: &self.models,
+            at: self.latest,
+            horizon: self.policy.horizon(),
+        }
     }
 
     /// Where the clock was set back, nothing that lies ahead may count until it is reached again: that can take a year.
