@@ -2,6 +2,7 @@
 
 mod answers;
 mod climb;
+mod climb_model;
 mod confirm;
 mod identity;
 mod model;

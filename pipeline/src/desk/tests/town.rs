@@ -349,10 +349,15 @@ impl Town {
 
     /// The gateway stops as if power failed, and starts: what was not synced is gone.
     pub(super) fn restart(&mut self) {
+        self.restart_within(self.policy.horizon());
+    }
+
+    /// A start at which the journal is told so far back.
+    pub(super) fn restart_within(&mut self, horizon: Span) {
         self.journal.truncate(self.synced);
         let newest = self.journal.last().map_or(self.now, |line| line.at().min(self.now));
-        let horizon = newest - self.policy.horizon();
-        let tail = self.journal.iter().position(|entry| entry.at() >= horizon);
+        let since = newest - horizon;
+        let tail = self.journal.iter().position(|entry| entry.at() >= since);
         self.restart_with(tail.unwrap_or(self.journal.len()));
     }
 
