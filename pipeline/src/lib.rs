@@ -7,6 +7,7 @@
 mod admission;
 mod desk;
 mod lane;
+mod place;
 pub mod policy;
 mod record;
 mod routing;

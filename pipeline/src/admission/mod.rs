@@ -9,7 +9,6 @@ mod ladder;
 mod models;
 mod nearby;
 mod note;
-mod place;
 mod presses;
 mod rates;
 mod recent;
@@ -24,13 +23,13 @@ use self::models::{ModelNumber, Models};
 use self::nearby::Nearby;
 pub(crate) use self::nearby::{Pending, Raiser};
 pub(crate) use self::note::{Findings, Telling};
-pub(crate) use self::place::Spot;
 use self::presses::Presses;
 pub(crate) use self::rates::retry_after_ms;
 use self::rates::{Class, Rates};
 use self::recent::Recent;
 use self::standings::Standings;
 use self::surge::{Census, Name, Surges};
+use crate::place::Spot;
 use crate::{
     Act, Actor, Cursor, Decision, DeskConfig, DeviceIndex, Disposition, Enrolment, Fleet, Grade,
     Hint, Model, Policy, Rule, Span, Standing, Time,
