@@ -6,6 +6,7 @@
 
 mod admission;
 mod desk;
+mod incident;
 mod lane;
 mod place;
 pub mod policy;
@@ -21,6 +22,7 @@ pub use desk::{
     About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, DeskSizes,
     Fleet, Found, Input, Output, Past, Reach, Recollected, Request, Ticket,
 };
+pub use incident::{Incidents, Raised};
 pub use lane::{Grade, Hint, Lane};
 pub use policy::Policy;
 pub use record::{

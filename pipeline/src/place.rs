@@ -30,9 +30,12 @@ impl Spot {
 
     /// Whether `other` is at most `reach_m` away.
     pub(crate) fn is_within(self, other: Self, reach_m: u32) -> bool {
-        let squares =
-            self.0.iter().zip(other.0).map(|(a, b)| (i64::from(*a) - i64::from(b)).pow(2));
-        squares.sum::<i64>() <= i64::from(reach_m).pow(2)
+        self.apart_squared(other) <= i64::from(reach_m).pow(2)
+    }
+
+    /// How far away `other` is, in square metres.
+    pub(crate) fn apart_squared(self, other: Self) -> i64 {
+        self.0.iter().zip(other.0).map(|(a, b)| (i64::from(*a) - i64::from(b)).pow(2)).sum()
     }
 
     /// The cube with edges of `edge_m` that it lies in.

@@ -10,9 +10,11 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "in_hand",
     "unindexed",
+    "incidents",
+    "incident_places",
     "standings",
     "blocks",
     "presses",
@@ -76,10 +78,12 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, admission } = *sizes;
+    let DeskSizes { in_hand, unindexed, incidents, incident_places, admission } = *sizes;
     [
         in_hand,
         unindexed,
+        incidents,
+        incident_places,
         admission.standings,
         admission.blocks,
         admission.presses,

@@ -14,6 +14,7 @@
 mod admit;
 mod decide;
 mod fleet;
+mod incident;
 mod io;
 mod memory;
 mod parked;
@@ -36,7 +37,7 @@ use self::receipts::{Receipts, Waiting};
 pub use self::request::{About, DecisionAnswer, DecisionRefusal, Demand, Reach, Request};
 use self::sent::{Order, Sent};
 use crate::admission::{Admission, AdmissionSizes};
-use crate::{Cursor, Policy, Time, ZoneId, Zones};
+use crate::{Cursor, Incidents, Policy, Time, ZoneId, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub struct Desk {
     parked: Parked,
     receipts: Receipts,
     admission: Admission,
+    incidents: Incidents,
     /// Verdicts that wait for their raise to be read.
     verdicts: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
     verdicts_len: usize,
@@ -64,6 +66,10 @@ pub struct DeskSizes {
     pub in_hand: usize,
     /// Lines of the journal that the index does not hold yet.
     pub unindexed: usize,
+    /// Incidents that alerts may still join.
+    pub incidents: usize,
+    /// Places that are kept of them.
+    pub incident_places: usize,
     /// What is known of devices and presses.
     pub admission: AdmissionSizes,
 }
@@ -96,6 +102,7 @@ impl Desk {
         journaled: Cursor,
     ) -> Self {
         Self {
+            incidents: Incidents::new(&policy.incident, config.witnesses_max),
             admission: Admission::new(policy, &config),
             config,
             zones,
@@ -138,6 +145,7 @@ impl Desk {
             Input::Recalled(past) => self.recalled(past),
             Input::Rezoned(zones) => self.zones = zones,
             Input::Ruled(policy) => {
+                self.incidents.set(&policy.incident);
                 self.admission.rule(policy);
                 self.resuming = true;
             }
@@ -180,6 +188,8 @@ impl Desk {
         DeskSizes {
             in_hand: self.in_hand(),
             unindexed: self.memory.unindexed(),
+            incidents: self.incidents.len(),
+            incident_places: self.incidents.places(),
             admission: self.admission.sizes(),
         }
     }

@@ -4,7 +4,7 @@
 //! while the desk lived. Nothing is decided meanwhile. What a line should have led to, had power not failed, is looked
 //! for once all is told, at the first thing that happens.
 
-use protocol::{DeviceId, Envelope, Kind, Message};
+use protocol::{DeviceId, Envelope, Kind, Message, Position};
 
 use super::memory::Remembered;
 use super::{Desk, Output, Past};
@@ -43,12 +43,14 @@ impl Desk {
             held: record.disposition == Disposition::Held,
         };
         self.memory.insert(record.message_id, remembered, self.config.remembered_max);
+        let (place, model) = signed(record);
+        self.note_incident(record, place);
         let Some(device) = past.device_index else { return };
         match record.kind {
             Kind::Raise => self.sent.restart(device, record.counters),
             _ => self.sent.advance(device, record.counters),
         }
-        let sender = sender(record, device, past.enrolment);
+        let sender = Sender { device, enrolment: past.enrolment, model, place };
         // Whatever is journaled was charged if there was anything to charge, and the same is so again.
         let _charged =
             self.admission.charge(record.kind, record.labels, device, record.received_at).is_ok();
@@ -61,6 +63,7 @@ impl Desk {
     fn recall_decision(&mut self, decision: &Decision, past: &Past) {
         self.memory.decide(decision.cursor, decision.promotes(), self.config.remembered_max);
         self.admission.apply(decision, past.device_index);
+        self.decide_incident(decision);
         if let Some(device) = past.device_index {
             self.hint_of(device, past.enrolment, decision.decided_at);
         }
@@ -72,16 +75,12 @@ impl Desk {
     }
 }
 
-/// What the signed bytes say beyond the record. What they do not say any more (erased) is not known any more.
-fn sender(record: &Record, device: DeviceIndex, enrolment: Enrolment) -> Sender {
+/// What the signed bytes say beyond the record: where, and of which model. What they do not say any more (erased) is not
+/// known any more.
+pub(super) fn signed(record: &Record) -> (Option<Position>, Option<Model>) {
     let envelope = Envelope::parse(&record.signed).ok();
     let message = envelope.and_then(|envelope| Message::decode(envelope.message).ok());
     let message = message.map(|(message, _)| message);
     let position = message.and_then(|message| message.position);
-    Sender {
-        device,
-        enrolment,
-        model: message.and_then(|message| message.firmware).and_then(Model::new),
-        place: position.or(record.site),
-    }
+    (position.or(record.site), message.and_then(|message| message.firmware).and_then(Model::new))
 }

@@ -146,6 +146,7 @@ impl Desk {
         self.memory.decide(cursor, promotes, self.config.remembered_max);
         self.receipts.wait(cursor, Line::Nobody);
         self.admission.apply(&decision, device);
+        self.decide_incident(&decision);
         let changes = decision.standing.is_some() || promotes.is_some();
         let decided_at = decision.decided_at;
         self.outputs.push_back(Output::Append(Entry::Decision(decision)));

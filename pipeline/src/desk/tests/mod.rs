@@ -2,6 +2,7 @@
 
 mod confirm;
 mod identity;
+mod incident;
 mod model;
 mod operators;
 mod oracle;
