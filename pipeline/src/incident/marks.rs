@@ -27,22 +27,17 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 pub(super) struct Marks {
     /// No mark reaches farther.
     edge_m: u32,
-    cells: Map<Cell, Vec<Seen>>,
+    /// The marks of each cell, oldest first, never none; side by side, so that looking through them is quick.
+    cells: Map<Cell, Vec<Mark>>,
     /// Every mark, oldest first; some are displaced already.
     order: VecDeque<(u64, Time, Cell)>,
     next: u64,
 }
 
-/// The marks of one incident in one cell, oldest first, never none.
-#[derive(Debug)]
-struct Seen {
-    incident: AlertId,
-    marks: Vec<Mark>,
-}
-
 /// Where an alert of an incident was.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
+    pub(super) incident: AlertId,
     pub(super) spot: Spot,
     /// How much farther away it may have been.
     pub(super) slack_m: u32,
@@ -53,8 +48,14 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn new(spot: Spot, slack_m: u32, category: Category, at: Time) -> Self {
-        Self { spot, slack_m, category, at, number: 0 }
+    pub(super) fn new(
+        incident: AlertId,
+        spot: Spot,
+        slack_m: u32,
+        category: Category,
+        at: Time,
+    ) -> Self {
+        Self { incident, spot, slack_m, category, at, number: 0 }
     }
 }
 
@@ -63,39 +64,24 @@ impl Marks {
         Self { edge_m, cells: Map::default(), order: VecDeque::new(), next: 0 }
     }
 
-    /// The marks that may reach `spot`, by incident. One incident may come several times.
-    pub(super) fn around(&self, spot: Spot) -> impl Iterator<Item = (AlertId, &[Mark])> {
+    /// The marks that may reach `spot`.
+    pub(super) fn around(&self, spot: Spot) -> impl Iterator<Item = &Mark> {
         let cells = spot.cell(self.edge_m).around();
-        let seen = cells.filter_map(|cell| self.cells.get(&cell)).flatten();
-        seen.map(|seen| (seen.incident, seen.marks.as_slice()))
+        cells.filter_map(|cell| self.cells.get(&cell)).flatten()
     }
 
     /// Keeps a mark; which incidents have lost one by it.
-    pub(super) fn put(
-        &mut self,
-        incident: AlertId,
-        mut mark: Mark,
-        len_max: usize,
-    ) -> Vec<AlertId> {
-        let mut lost = vec![];
+    pub(super) fn put(&mut self, mut mark: Mark, len_max: usize) -> Vec<AlertId> {
         mark.number = self.next;
         self.next += 1;
         let cell = mark.spot.cell(self.edge_m);
-        let there = self.cells.entry(cell).or_default();
-        let place = there.iter().position(|seen| seen.incident == incident);
-        let place = place.unwrap_or_else(|| {
-            there.push(Seen { incident, marks: Vec::with_capacity(1) });
-            there.len() - 1
-        });
-        if let Some(seen) = there.get_mut(place) {
-            let before = seen.marks.len();
-            seen.make_room(mark.spot, self.edge_m);
-            lost.extend((seen.marks.len()..before).map(|_| incident));
-            seen.marks.push(mark);
+        // Most cells hold few; a vector that grows by itself would start with four.
+        let there = self.cells.entry(cell).or_insert_with(|| Vec::with_capacity(1));
+        let mut lost = vec![];
+        if let Some(place) = displaced(there, &mark, self.edge_m / PATCHES) {
+            lost.push(there.remove(place).incident);
         }
-        if there.iter().map(|seen| seen.marks.len()).sum::<usize>() > CELL_MAX {
-            lost.extend(displace_oldest(there));
-        }
+        there.push(mark);
         self.order.push_back((mark.number, mark.at, cell));
         while self.order.len() > len_max.max(1) {
             lost.extend(self.pop());
@@ -115,14 +101,11 @@ impl Marks {
     }
 
     /// Takes everything out, oldest first, so that it can be put into cells of another size.
-    pub(super) fn rearrange(&mut self, edge_m: u32) -> Vec<(AlertId, Mark)> {
+    pub(super) fn rearrange(&mut self, edge_m: u32) -> Vec<Mark> {
         self.edge_m = edge_m;
         self.order.clear();
-        let seen = std::mem::take(&mut self.cells).into_values().flatten();
-        let mut all: Vec<_> = seen
-            .flat_map(|seen| seen.marks.into_iter().map(move |mark| (seen.incident, mark)))
-            .collect();
-        all.sort_unstable_by_key(|(_, mark)| mark.number);
+        let mut all: Vec<_> = std::mem::take(&mut self.cells).into_values().flatten().collect();
+        all.sort_unstable_by_key(|mark| mark.number);
         all
     }
 
@@ -134,41 +117,30 @@ impl Marks {
     fn pop(&mut self) -> Option<AlertId> {
         let (number, _, cell) = self.order.pop_front()?;
         let there = self.cells.get_mut(&cell)?;
-        let is_it = |mark: &Mark| mark.number == number;
-        let place = there.iter().position(|seen| seen.marks.first().is_some_and(is_it))?;
-        let lost = remove_first(there, place);
+        let place = there.iter().position(|mark| mark.number == number)?;
+        let lost = there.remove(place).incident;
         if there.is_empty() {
             self.cells.remove(&cell);
         }
-        lost
+        Some(lost)
     }
 }
 
-impl Seen {
-    /// Makes room for a mark at `spot`: in its patch, and in all.
-    fn make_room(&mut self, spot: Spot, edge_m: u32) {
-        let patch_m = edge_m / PATCHES;
-        let patch = spot.cell(patch_m);
-        self.marks.retain(|mark| mark.spot.cell(patch_m) != patch);
-        if self.marks.len() >= INCIDENT_MAX {
-            self.marks.remove(0);
+/// Which mark of a cell has to make room for a new one, if any has.
+fn displaced(there: &[Mark], new: &Mark, patch_m: u32) -> Option<usize> {
+    let patch = new.spot.cell(patch_m);
+    let own = there.iter().enumerate().filter(|(_, mark)| mark.incident == new.incident);
+    let (mut oldest, mut count) = (None, 0);
+    for (place, mark) in own {
+        if mark.spot.cell(patch_m) == patch {
+            return Some(place);
         }
+        oldest = oldest.or(Some(place));
+        count += 1;
     }
-}
-
-/// Removes the oldest mark of a cell; whose it was.
-fn displace_oldest(there: &mut Vec<Seen>) -> Option<AlertId> {
-    let oldest = |seen: &Seen| seen.marks.first().map(|mark| mark.number);
-    let (place, _) = there.iter().enumerate().min_by_key(|(_, seen)| oldest(seen))?;
-    remove_first(there, place)
-}
-
-fn remove_first(there: &mut Vec<Seen>, place: usize) -> Option<AlertId> {
-    let seen = there.get_mut(place)?;
-    let incident = seen.incident;
-    seen.marks.remove(0);
-    if seen.marks.is_empty() {
-        there.remove(place);
+    match there.len() {
+        _ if count >= INCIDENT_MAX => oldest,
+        len if len >= CELL_MAX => Some(0),
+        _ => None,
     }
-    Some(incident)
 }

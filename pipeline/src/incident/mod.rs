@@ -87,8 +87,8 @@ impl Incidents {
         self.families = families(limits);
         self.limits = limits.clone();
         self.growths.values_mut().for_each(|growth| growth.marks = 0);
-        for (incident, mark) in self.marks.rearrange(limits.reach_max_m()) {
-            self.place(incident, mark);
+        for mark in self.marks.rearrange(limits.reach_max_m()) {
+            self.place(mark);
         }
     }
 
@@ -99,13 +99,18 @@ impl Incidents {
         let place = raised.place.as_ref()?;
         let spot = Spot::of(place);
         let mut nearest: Option<(i64, AlertId)> = None;
-        for (incident, marks) in self.marks.around(spot) {
-            let apart = marks.iter().filter_map(|mark| self.reaches(mark, spot, place, raised.at));
-            let Some(apart) = apart.min() else { continue };
-            let found = (apart, incident);
-            if nearest.is_none_or(|nearest| found < nearest) && self.admits(incident, raised, spot)
-            {
+        // Grown as far as they may: few, and each has many marks.
+        let mut full: Vec<AlertId> = vec![];
+        for mark in self.marks.around(spot) {
+            let Some(apart) = self.reaches(mark, spot, place, raised.at) else { continue };
+            let found = (apart, mark.incident);
+            if nearest.is_some_and(|nearest| nearest <= found) || full.contains(&mark.incident) {
+                continue;
+            }
+            if self.admits(mark.incident, raised, spot) {
                 nearest = Some(found);
+            } else {
+                full.push(mark.incident);
             }
         }
         nearest.map(|(_, incident)| incident)
@@ -131,8 +136,7 @@ impl Incidents {
         // A press that was promoted may have been given its incident before that became what it is.
         growth.families = if common == 0 { growth.families } else { common };
         if extends {
-            let mark = Mark::new(spot, slack_m, raised.category, raised.at);
-            self.place(incident, mark);
+            self.place(Mark::new(incident, spot, slack_m, raised.category, raised.at));
         }
     }
 
@@ -181,11 +185,11 @@ impl Incidents {
             && first.spot.is_within(spot, self.limits.spread_m + first.slack_m + slack_m)
     }
 
-    fn place(&mut self, incident: AlertId, mark: Mark) {
-        if let Some(growth) = self.growths.get_mut(&incident) {
+    fn place(&mut self, mark: Mark) {
+        if let Some(growth) = self.growths.get_mut(&mark.incident) {
             growth.marks += 1;
         }
-        for incident in self.marks.put(incident, mark, self.len_max) {
+        for incident in self.marks.put(mark, self.len_max) {
             self.lose(incident);
         }
     }

@@ -94,7 +94,7 @@ crate::sections! {
         /// How far an alert may be from one of the incident's, in metres.
         radius_m: u32 as Count<u32>, 150, Between(10, REACH_MAX_M);
         /// The same around an alert of unrest.
-        unrest_radius_m: u32 as Count<u32>, 300, Between(10, REACH_MAX_M);
+        unrest_radius_m: u32 as Count<u32>, 500, Between(10, REACH_MAX_M);
         /// The same around an alert of a disaster.
         disaster_radius_m: u32 as Count<u32>, 1_000, Between(10, REACH_MAX_M);
         /// How much farther, at most, where places are known as circles.
@@ -104,7 +104,7 @@ crate::sections! {
         /// After so long without an alert nearby an incident is over.
         window: Span as Lasting, 30 * MINUTE, Between(SECOND, 12 * HOUR);
         /// How far from its first alert an incident spreads, in metres.
-        spread_m: u32 as Count<u32>, 1_500, Between(10, 50_000);
+        spread_m: u32 as Count<u32>, 3_000, Between(10, 50_000);
         /// How long after its first alert others join.
         lasts_max: Span as Lasting, 6 * HOUR, Between(SECOND, 12 * HOUR);
         /// How many alerts join it, its first one included.
