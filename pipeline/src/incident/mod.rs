@@ -102,9 +102,11 @@ impl Incidents {
         // Grown as far as they may: few, and each has many marks.
         let mut full: Vec<AlertId> = vec![];
         for mark in self.marks.around(spot) {
-            let Some(apart) = self.reaches(mark, spot, place, raised.at) else { continue };
-            let found = (apart, mark.incident);
-            if nearest.is_some_and(|nearest| nearest <= found) || full.contains(&mark.incident) {
+            let found = (mark.spot.apart_squared(spot), mark.incident);
+            if nearest.is_some_and(|nearest| nearest <= found)
+                || !self.reaches(mark, found.0, place, raised.at)
+                || full.contains(&mark.incident)
+            {
                 continue;
             }
             if self.admits(mark.incident, raised, spot) {
@@ -165,13 +167,11 @@ impl Incidents {
         self.marks.len()
     }
 
-    /// How far the mark is from the alert, in square metres, if that is near enough.
-    fn reaches(&self, mark: &Mark, spot: Spot, place: &Position, at: Time) -> Option<i64> {
-        let apart = mark.spot.apart_squared(spot);
+    /// Whether a mark so many square metres away is near enough, in time too.
+    fn reaches(&self, mark: &Mark, apart: i64, place: &Position, at: Time) -> bool {
         let slack = mark.slack_m.saturating_add(place.radius_m).min(self.limits.slack_m);
         let reach = self.limits.radius_of(mark.category) + slack;
-        let near = apart <= i64::from(reach).pow(2) && at.apart(mark.at) <= self.limits.window;
-        near.then_some(apart)
+        apart <= i64::from(reach).pow(2) && at.apart(mark.at) <= self.limits.window
     }
 
     /// Whether the incident may still grow by this alert.
