@@ -78,7 +78,7 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, incidents, incident_places, admission } = *sizes;
+    let DeskSizes { in_hand, unindexed, incidents, incident_places, admission, .. } = *sizes;
     [
         in_hand,
         unindexed,
