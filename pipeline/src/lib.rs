@@ -7,7 +7,9 @@
 mod admission;
 mod answer;
 mod desk;
+mod incident;
 mod lane;
+mod place;
 pub mod policy;
 mod record;
 mod routing;
@@ -22,6 +24,7 @@ pub use desk::{
     About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, DeskSizes,
     Fleet, Found, Input, Output, Past, Reach, Recollected, Request, Ticket,
 };
+pub use incident::{Incidents, Raised};
 pub use lane::{Grade, Hint, Lane};
 pub use policy::Policy;
 pub use record::{

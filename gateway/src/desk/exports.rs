@@ -10,10 +10,12 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "in_hand",
     "unindexed",
     "open_alerts",
+    "incidents",
+    "incident_places",
     "standings",
     "blocks",
     "presses",
@@ -77,11 +79,14 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, open_alerts, admission, .. } = *sizes;
+    let DeskSizes { in_hand, unindexed, open_alerts, incidents, incident_places, admission } =
+        *sizes;
     [
         in_hand,
         unindexed,
         open_alerts,
+        incidents,
+        incident_places,
         admission.standings,
         admission.blocks,
         admission.presses,

@@ -9,7 +9,6 @@ mod ladder;
 mod models;
 mod nearby;
 mod note;
-mod place;
 mod presses;
 mod rates;
 mod recent;
@@ -24,13 +23,13 @@ use self::models::{ModelNumber, Models};
 use self::nearby::Nearby;
 pub(crate) use self::nearby::{Pending, Raiser};
 pub(crate) use self::note::{Findings, Telling};
-pub(crate) use self::place::{EARTH_M, Spot};
-use self::presses::Presses;
+use self::presses::{Open, Presses};
 pub(crate) use self::rates::retry_after_ms;
 use self::rates::{Class, Rates};
 use self::recent::Recent;
 use self::standings::Standings;
 use self::surge::{Census, Name, Surges};
+use crate::place::Spot;
 use crate::{
     Act, Actor, Cursor, Decision, DeskConfig, DeviceIndex, Disposition, Enrolment, Fleet, Grade,
     Hint, Model, Policy, Rule, Span, Standing, Time,
@@ -74,6 +73,8 @@ pub(crate) struct Sender {
 pub(crate) struct Judgement {
     pub(crate) disposition: Disposition,
     pub(crate) joins: Option<AlertId>,
+    /// The incident of the press that it joins.
+    pub(crate) incident: Option<AlertId>,
     pub(crate) on_probation: bool,
 }
 
@@ -197,14 +198,19 @@ impl Admission {
     /// What becomes of a raise.
     pub(crate) fn judge(&self, sender: &Sender, labels: Labels, at: Time) -> Judgement {
         let (grade, _) = self.grade(sender.device, sender.enrolment, at);
-        let joins = self.presses.open(sender.device, at, self.policy.press.window);
-        let disposition = match (grade, joins) {
+        let open = self.presses.open(sender.device, at, self.policy.press.window);
+        let disposition = match (grade, open) {
             (Grade::Blocked, _) => Disposition::Held,
             (_, Some(_)) => Disposition::Joined,
             (_, None) if self.is_surge(sender, labels, at) => Disposition::Noticed,
             (_, None) => Disposition::Paged,
         };
-        Judgement { disposition, joins, on_probation: grade == Grade::Probation }
+        Judgement {
+            disposition,
+            joins: open.map(|open| open.alert),
+            incident: open.map(|open| open.incident),
+            on_probation: grade == Grade::Probation,
+        }
     }
 
     /// Whether a first press is one of many of its kind that nobody confirms. Backlog never is, and neither is a press
@@ -253,8 +259,10 @@ impl Admission {
         let Some((alert, cursor)) = decision.alert else { return };
         self.nearby.take(cursor, &self.policy.corroboration);
         if let Some(device) = device {
-            let raised_at = decision.raise.as_ref().map(|raise| raise.received_at);
-            self.presses.note(device, alert, raised_at.unwrap_or(decision.decided_at));
+            let raise = decision.raise.as_ref();
+            let incident = raise.and_then(|raise| raise.incident).unwrap_or(alert);
+            let raised_at = raise.map_or(decision.decided_at, |raise| raise.received_at);
+            self.presses.note(device, Open { alert, incident }, raised_at);
         }
     }
 

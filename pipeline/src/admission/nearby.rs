@@ -12,7 +12,7 @@ use std::sync::Arc;
 use protocol::AlertId;
 
 use super::models::ModelNumber;
-use super::place::{Cell, Spot};
+use crate::place::{Cell, Spot};
 use crate::policy::Corroboration;
 use crate::{
     BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Record, Span, Time,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::{AlertId, Kind, Label};
 
 use super::surge::{Census, Group, State};
-use super::{Admission, Raiser, Sender};
+use super::{Admission, Open, Raiser, Sender};
 use crate::{Cursor, DeviceIndex, Disposition, Grade, Notice, Record, Rule, Span};
 
 /// What follows from a message that was noted.
@@ -50,15 +50,17 @@ impl Admission {
         let mut findings = Findings::default();
         let alert = record.message_id.alert();
         let raiser = self.raiser(alert, sender, record.received_at);
+        let open = Open {
+            alert: record.joins.unwrap_or(alert),
+            // A line from before incidents were told has none.
+            incident: record.incident.or(record.joins).unwrap_or(alert),
+        };
         match record.disposition {
             Disposition::Paged | Disposition::Noticed => {
-                self.presses.begin(sender.device, alert, record.received_at);
+                self.presses.begin(sender.device, open, record.received_at);
                 self.note_first(record, &raiser, &mut findings);
             }
-            Disposition::Joined => {
-                let joined = record.joins.unwrap_or(alert);
-                self.presses.note(sender.device, joined, record.received_at);
-            }
+            Disposition::Joined => self.presses.note(sender.device, open, record.received_at),
             Disposition::Held | Disposition::Follows => {}
         }
         let of_surge =
@@ -72,8 +74,7 @@ impl Admission {
             }
             // Nobody was paged, unless the device's press was promoted before: then it is shown there.
             Disposition::Held if record.joins.is_some() => {
-                let joined = record.joins.unwrap_or(alert);
-                self.presses.note(sender.device, joined, record.received_at);
+                self.presses.note(sender.device, open, record.received_at);
             }
             // Nobody can confirm what has no place; an earlier raise of the device that has one goes on waiting.
             Disposition::Held if raiser.spot.is_none() => {}
@@ -162,6 +163,7 @@ impl Admission {
         let mut findings = Findings::default();
         let device = sender.device;
         let open = self.presses.open(device, record.received_at, self.policy.press.window);
+        let open = open.map(|open| open.alert);
         let (Some(alert), false) = (open, record.labels.contains(Label::Late)) else {
             return findings;
         };

@@ -1,4 +1,4 @@
-//! The open press of each device: which alert its next raise joins, and until when. 24 bytes a device.
+//! The open press of each device: which alert its next raise joins, and until when. 40 bytes a device.
 //!
 //! A press is open for the policy's window after the device's last raise that belongs to it. A held raise opens none,
 //! because nobody was paged for it, and a block closes the open one; so the first raise after a block is a first press.
@@ -12,21 +12,28 @@ pub(crate) struct Presses {
     devices: Vec<Press>,
 }
 
+/// What a raise joins, and with it the incident that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Open {
+    pub(crate) alert: AlertId,
+    pub(crate) incident: AlertId,
+}
+
 /// A device's last press.
 #[derive(Debug, Clone, Copy)]
 struct Press {
-    alert: AlertId,
+    open: Open,
     /// Its last raise; 0: there is none.
     last: Time,
 }
 
 impl Presses {
     /// The press that a raise at `at` joins.
-    pub(crate) fn open(&self, device: DeviceIndex, at: Time, window: Span) -> Option<AlertId> {
+    pub(crate) fn open(&self, device: DeviceIndex, at: Time, window: Span) -> Option<Open> {
         let press = self.devices.get(device.slot())?;
         // Messages overtake each other, so its last raise may lie a little ahead. One that lies further ahead was made
         // before the clock was set back, and says nothing of this one.
-        (press.last > Time(0) && at.apart(press.last) < window).then_some(press.alert)
+        (press.last > Time(0) && at.apart(press.last) < window).then_some(press.open)
     }
 
     /// Until when raises of the device join; in the past if its press is over, 0 if there is none.
@@ -38,19 +45,19 @@ impl Presses {
     }
 
     /// A first press. It is the one that is open from here on, whatever its time says: it was no raise of another.
-    pub(crate) fn begin(&mut self, device: DeviceIndex, alert: AlertId, at: Time) {
+    pub(crate) fn begin(&mut self, device: DeviceIndex, open: Open, at: Time) {
         if let Some(press) = self.press(device) {
-            *press = Press { alert, last: at };
+            *press = Press { open, last: at };
         }
     }
 
-    /// A raise at `at` belongs to the press `alert`. An older press than the one that is known changes nothing.
-    pub(crate) fn note(&mut self, device: DeviceIndex, alert: AlertId, at: Time) {
+    /// A raise at `at` belongs to the press `open`. An older press than the one that is known changes nothing.
+    pub(crate) fn note(&mut self, device: DeviceIndex, open: Open, at: Time) {
         let Some(press) = self.press(device) else { return };
-        if alert == press.alert {
+        if open.alert == press.open.alert {
             press.last = press.last.max(at);
         } else if at >= press.last {
-            *press = Press { alert, last: at };
+            *press = Press { open, last: at };
         }
     }
 
@@ -69,7 +76,9 @@ impl Presses {
     fn press(&mut self, device: DeviceIndex) -> Option<&mut Press> {
         let place = device.slot();
         if place >= self.devices.len() {
-            let none = Press { alert: AlertId([0; 16]), last: Time(0) };
+            let nobody = AlertId([0; 16]);
+            let open = Open { alert: nobody, incident: nobody };
+            let none = Press { open, last: Time(0) };
             self.devices.resize(place + 1, none);
         }
         self.devices.get_mut(place)
@@ -85,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_press_is_open_for_the_window_after_its_last_raise() {
-        let (first, second) = (AlertId([1; 16]), AlertId([2; 16]));
+        let open = |n| Open { alert: AlertId([n; 16]), incident: AlertId([9; 16]) };
+        let (first, second) = (open(1), open(2));
         let mut presses = Presses::default();
         assert_eq!(presses.open(DEVICE, Time(50), WINDOW), None);
         presses.note(DEVICE, first, Time(50));
@@ -107,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_press_costs_24_bytes() {
-        assert_eq!(size_of::<Press>(), 24);
+    fn a_press_costs_40_bytes() {
+        assert_eq!(size_of::<Press>(), 40);
     }
 }

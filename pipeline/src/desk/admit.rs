@@ -70,12 +70,13 @@ impl Desk {
             carrier: arrival.carrier,
             disposition: judgement.disposition,
             joins: judgement.joins,
-            incident: arrival.alert_id().filter(|_| arrival.kind == Kind::Raise),
+            incident: self.incident_of(arrival, &sender, &judgement),
             raised_at: self.raised_at(arrival, named, &judgement),
             site: arrival.site.filter(|_| arrival.position.is_none()),
             signed: arrival.signed.clone(),
         };
         self.remember(&record, arrival);
+        self.note_incident(&record, sender.place);
         let findings = self.admission.note(&record, &sender);
         self.answering.raised(&record, &self.zones);
         let (device, zone) = (record.device, record.zone.clone());
@@ -89,7 +90,12 @@ impl Desk {
         if arrival.kind == Kind::Raise {
             return self.admission.judge(sender, labels, arrival.received_at);
         }
-        Judgement { disposition: Disposition::Follows, joins: None, on_probation: false }
+        Judgement {
+            disposition: Disposition::Follows,
+            joins: None,
+            incident: None,
+            on_probation: false,
+        }
     }
 
     /// Everything that the desk knows by the message's id and counters, and its receipt.

@@ -15,6 +15,7 @@ mod admit;
 mod answer;
 mod decide;
 mod fleet;
+mod incident;
 mod io;
 mod lately;
 mod memory;
@@ -41,7 +42,7 @@ pub use self::request::{About, DecisionAnswer, DecisionRefusal, Demand, Reach, R
 use self::sent::{Order, Sent};
 use crate::admission::{Admission, AdmissionSizes};
 use crate::answer::Answering;
-use crate::{Cursor, Policy, Time, Zones};
+use crate::{Cursor, Incidents, Policy, Time, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ pub struct Desk {
     parked: Parked,
     receipts: Receipts,
     admission: Admission,
+    incidents: Incidents,
     answering: Answering,
     /// Demands about alerts that wait for their raise to be read.
     recollecting: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
@@ -71,6 +73,10 @@ pub struct DeskSizes {
     pub in_hand: usize,
     /// Lines of the journal that the index does not hold yet.
     pub unindexed: usize,
+    /// Incidents that alerts may still join.
+    pub incidents: usize,
+    /// Places that are kept of them.
+    pub incident_places: usize,
     /// Alerts that wait for an answer.
     pub open_alerts: usize,
     /// What is known of devices and presses.
@@ -105,6 +111,7 @@ impl Desk {
         journaled: Cursor,
     ) -> Self {
         Self {
+            incidents: Incidents::new(&policy.incident, config.witnesses_max),
             admission: Admission::new(policy, &config),
             answering: Answering::new(config.open_max),
             config,
@@ -152,6 +159,7 @@ impl Desk {
                 self.answering.rezone();
             }
             Input::Ruled(policy) => {
+                self.incidents.set(&policy.incident);
                 self.admission.rule(policy);
                 self.resuming = true;
             }
@@ -201,6 +209,8 @@ impl Desk {
         DeskSizes {
             in_hand: self.in_hand(),
             unindexed: self.memory.unindexed(),
+            incidents: self.incidents.len(),
+            incident_places: self.incidents.places(),
             open_alerts: self.answering.len(),
             admission: self.admission.sizes(),
         }

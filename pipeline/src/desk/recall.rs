@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use protocol::{DeviceId, Envelope, Kind, Message, MessageId};
+use protocol::{DeviceId, Envelope, Kind, Message, MessageId, Position};
 
 use super::memory::{Raised, Remembered};
 use super::{Demand, Desk, Output, Past, Reach, Recollected, Request};
@@ -50,12 +50,14 @@ impl Desk {
         };
         self.memory.insert(record.message_id, remembered, self.config.remembered_max);
         self.answering.raised(record, &self.zones);
+        let (place, model) = signed(record);
+        self.note_incident(record, place);
         let Some(device) = past.device_index else { return };
         match record.kind {
             Kind::Raise => self.sent.restart(device, record.counters),
             _ => self.sent.advance(device, record.counters),
         }
-        let sender = sender(record, device, past.enrolment);
+        let sender = Sender { device, enrolment: past.enrolment, model, place };
         // Whatever is journaled was charged if there was anything to charge, and the same is so again.
         let _charged =
             self.admission.charge(record.kind, record.labels, device, record.received_at).is_ok();
@@ -139,16 +141,12 @@ impl Desk {
     }
 }
 
-/// What the signed bytes say beyond the record. What they do not say any more (erased) is not known any more.
-fn sender(record: &Record, device: DeviceIndex, enrolment: Enrolment) -> Sender {
+/// What the signed bytes say beyond the record: where, and of which model. What they do not say any more (erased) is not
+/// known any more.
+pub(super) fn signed(record: &Record) -> (Option<Position>, Option<Model>) {
     let envelope = Envelope::parse(&record.signed).ok();
     let message = envelope.and_then(|envelope| Message::decode(envelope.message).ok());
     let message = message.map(|(message, _)| message);
     let position = message.and_then(|message| message.position);
-    Sender {
-        device,
-        enrolment,
-        model: message.and_then(|message| message.firmware).and_then(Model::new),
-        place: position.or(record.site),
-    }
+    (position.or(record.site), message.and_then(|message| message.firmware).and_then(Model::new))
 }

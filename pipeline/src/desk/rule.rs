@@ -157,6 +157,7 @@ impl Desk {
             self.memory.answer(alert, &Answer::Waiting) == Answer::Waiting
         });
         self.admission.apply(decision, device);
+        self.decide_incident(decision);
         self.answering.apply(decision, raise, waiting, &self.zones);
     }
 

@@ -4,7 +4,7 @@
 use core::fmt;
 use std::time::Duration;
 
-use protocol::ShortText;
+use protocol::{Category, ShortText};
 use toml::de::DeValue;
 
 use super::Quota;
@@ -88,6 +88,39 @@ impl Codec for Forgiven {
     fn show(value: &u8) -> Option<String> {
         Some(if *value == all() { "\"all\"".to_owned() } else { value.to_string() })
     }
+}
+
+/// Categories that go together, group by group: each a text of names with spaces between them.
+pub(super) struct Groups;
+
+impl Codec for Groups {
+    type Value = Vec<Vec<Category>>;
+
+    fn read(raw: &Raw<'_>) -> Result<Self::Value, String> {
+        match raw {
+            Raw::Toml(DeValue::Array(list)) => {
+                list.iter().map(|item| group(Raw::Toml(item.get_ref()).text("names")?)).collect()
+            }
+            Raw::Text(text) => text.split(',').map(group).collect(),
+            Raw::Toml(_) => Err("expected a list like [\"fire medical\"]".to_owned()),
+        }
+    }
+
+    fn show(value: &Self::Value) -> Option<String> {
+        let groups = value.iter().map(|group| {
+            let names: Vec<_> = group.iter().map(|category| category.name()).collect();
+            format!("\"{}\"", names.join(" "))
+        });
+        Some(format!("[{}]", groups.collect::<Vec<_>>().join(", ")))
+    }
+}
+
+fn group(text: &str) -> Result<Vec<Category>, String> {
+    let category = |name: &str| {
+        let found = Category::from_name(name).filter(|found| *found != Category::Unspecified);
+        found.ok_or_else(|| format!("\"{name}\" is no category that one can say"))
+    };
+    text.split_whitespace().map(category).collect()
 }
 
 /// A text of 32 bytes at most, not empty.

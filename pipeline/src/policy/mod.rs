@@ -12,7 +12,8 @@ use toml::de::DeTable;
 
 pub(crate) use codecs::Lasting;
 pub use rules::{CancelledRule, PhantomRule, Rules};
-pub use sections::{Corroboration, Held, Late, Press, Probation, Rates, Strikes, Surge};
+pub(crate) use sections::GROUPS_MAX;
+pub use sections::{Corroboration, Held, Incident, Late, Press, Probation, Rates, Strikes, Surge};
 
 use crate::settings::{Place, Problem, Reader};
 use crate::{Enrolment, Span, Time};
@@ -51,6 +52,8 @@ pub struct Policy {
     pub corroboration: Corroboration,
     /// When the presses of one batch or model are told as one notice.
     pub surge: Surge,
+    /// Which alerts belong together.
+    pub incident: Incident,
     /// What puts a device on probation by itself.
     pub rules: Rules,
 }
@@ -76,6 +79,7 @@ impl Policy {
             late: Late::read(&mut reader),
             corroboration: Corroboration::read(&mut reader),
             surge: Surge::read(&mut reader),
+            incident: Incident::read(&mut reader),
             rules: Rules::read(&mut reader),
         };
         let mut problems = reader.finish();
@@ -89,7 +93,9 @@ impl Policy {
         let rates = [self.rates.raise, self.rates.update, self.rates.heartbeat, self.rates.backlog];
         // Whoever confirmed the oldest press that waits to be confirmed pressed before it.
         let confirmed = Span(self.pending_window().0 + self.corroboration.window.0);
-        let windows = [self.press.window, confirmed, self.rules.window_max()];
+        // Whether an incident still grows is known only where its first alert is.
+        let incident = Span(self.incident.lasts_max.0 + self.incident.window.0);
+        let windows = [self.press.window, confirmed, self.rules.window_max(), incident];
         rates.iter().map(|quota| quota.per).chain(windows).max().unwrap_or_default()
     }
 
@@ -145,6 +151,7 @@ impl Policy {
             self.late.show(),
             self.corroboration.show(),
             self.surge.show(),
+            self.incident.show(),
             self.rules.show(),
         ]
         .concat()
@@ -164,6 +171,15 @@ impl Policy {
         if self.corroboration.batches > self.corroboration.devices {
             let what = "is more than corroboration.devices; that many devices cannot be of so many batches";
             refuse("corroboration.batches", "corroboration.devices", what.to_owned());
+        }
+        if self.incident.window > self.incident.lasts_max {
+            let what =
+                "is longer than incident.lasts_max, so no incident would be over before it ends";
+            refuse("incident.window", "incident.lasts_max", what.to_owned());
+        }
+        if self.incident.radius_m > self.incident.spread_m {
+            let what = "is wider than incident.spread_m, which then alone would count";
+            refuse("incident.radius_m", "incident.spread_m", what.to_owned());
         }
         if let Some((path, what)) = self.rules.problem() {
             refuse(path, path, what);

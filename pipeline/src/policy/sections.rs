@@ -1,9 +1,9 @@
 //! Every key of the policy: its section, type, unit, default and rule, one line each. What a key is for, in the words of
 //! an operator, stands in `config/policy.toml`.
 
-use protocol::ShortText;
+use protocol::{Category, ShortText};
 
-use super::codecs::{Brief, Forgiven, Ladder, Lasting, QuotaText, all};
+use super::codecs::{Brief, Forgiven, Groups, Ladder, Lasting, QuotaText, all};
 use super::{HORIZON_MAX, Quota};
 use crate::settings::{Between, Checked, Count};
 use crate::{EVIDENCE_MAX, STRIKES_MAX, Span};
@@ -88,7 +88,34 @@ crate::sections! {
         /// Only while the presses of all others are at most this share of its own, in percent.
         outside_max: u8 as Count<u8>, 1, Between(0, 10);
     }
+
+    /// Which alerts belong together.
+    pub Incident in "incident" {
+        /// How far an alert may be from one of the incident's, in metres.
+        radius_m: u32 as Count<u32>, 150, Between(10, REACH_MAX_M);
+        /// The same around an alert of unrest.
+        unrest_radius_m: u32 as Count<u32>, 500, Between(10, REACH_MAX_M);
+        /// The same around an alert of a disaster.
+        disaster_radius_m: u32 as Count<u32>, 1_000, Between(10, REACH_MAX_M);
+        /// How much farther, at most, where places are known as circles.
+        slack_m: u32 as Count<u32>, 300, Between(0, REACH_MAX_M);
+        /// An alert whose place is known no better than this joins, and lends the incident no reach.
+        coarse_m: u32 as Count<u32>, 250, Between(1, 50_000);
+        /// After so long without an alert nearby an incident is over.
+        window: Span as Lasting, 30 * MINUTE, Between(SECOND, 12 * HOUR);
+        /// How far from its first alert an incident spreads, in metres.
+        spread_m: u32 as Count<u32>, 3_000, Between(10, 50_000);
+        /// How long after its first alert others join.
+        lasts_max: Span as Lasting, 6 * HOUR, Between(SECOND, 12 * HOUR);
+        /// How many alerts join it, its first one included.
+        members_max: u32 as Count<u32>, 5_000, Between(2, 1_000_000);
+        /// Categories that belong together; each goes with itself and with unspecified ones anyway.
+        together: Vec<Vec<Category>> as Groups, together(), Checked(are_groups);
+    }
 }
+
+/// Alerts this far apart are never looked at together: a grid of cells holds them, and a cell is as wide as that reach.
+const REACH_MAX_M: u32 = 5_000;
 
 pub(super) const SECOND: Span = Span::from_secs(1);
 pub(super) const MINUTE: Span = Span::from_secs(60);
@@ -110,6 +137,29 @@ fn evidence_max() -> u8 {
 /// The police of Indonesia.
 fn emergency_number() -> ShortText {
     const { ShortText::literal("110") }
+}
+
+/// What breaks, burns and hurts; and what people do to each other, with those who are hurt by it.
+fn together() -> Vec<Vec<Category>> {
+    use Category::{Crime, Disaster, Explosive, Fire, Medical, Traffic, Unrest, ViolenceAtHome};
+    vec![
+        vec![Disaster, Fire, Medical, Traffic, Explosive],
+        vec![Crime, Unrest, Medical, Explosive],
+        vec![ViolenceAtHome, Crime, Medical],
+    ]
+}
+
+/// As many groups as an incident can keep in mind.
+pub(crate) const GROUPS_MAX: usize = 16;
+
+fn are_groups(groups: &Vec<Vec<Category>>) -> Result<(), String> {
+    match groups.as_slice() {
+        groups if groups.len() > GROUPS_MAX => Err(format!("has more than {GROUPS_MAX} groups")),
+        groups if groups.iter().any(|group| group.len() < 2) => {
+            Err("has a group of fewer than two; write one like \"fire medical\"".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_ladder(blocks: &Vec<Span>) -> Result<(), String> {

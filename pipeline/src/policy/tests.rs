@@ -52,6 +52,9 @@ held_notice = 17
 presses = 1
 fleet_share_max = 100
 outside_max = 50
+[incident]
+slack_m = 9_999
+together = ["fire medical", "fire"]
 [[rules.cancelled]]
 raises = 1
 window = "2d"
@@ -78,11 +81,13 @@ holds = true
         "line 22: surge.presses: 1 is out of range; write 10 to 1000000",
         "line 23: surge.fleet_share_max: 100 is out of range; write 1 to 49",
         "line 24: surge.outside_max: 50 is out of range; write 0 to 10",
-        "line 25: rules.cancelled[1].probation: is missing (such as \"1d\")",
-        "line 26: rules.cancelled[1].raises: 1 is out of range; write 2 to 10000 (such as 5)",
-        "line 27: rules.cancelled[1].window: \"2d\" is out of range; write \"1s\" to \"1d\"",
-        "line 29: rules.phantom[1].model: \"\" must have 1 to 32 bytes",
-        "line 33: rules.phantom[1].holds: is not known; known here: model, probation, raises",
+        "line 26: incident.slack_m: 9999 is out of range; write 0 to 5000 (default 300)",
+        "line 27: incident.together: has a group of fewer than two",
+        "line 28: rules.cancelled[1].probation: is missing (such as \"1d\")",
+        "line 29: rules.cancelled[1].raises: 1 is out of range; write 2 to 10000 (such as 5)",
+        "line 30: rules.cancelled[1].window: \"2d\" is out of range; write \"1s\" to \"1d\"",
+        "line 32: rules.phantom[1].model: \"\" must have 1 to 32 bytes",
+        "line 36: rules.phantom[1].holds: is not known; known here: model, probation, raises",
     ];
     let found = problems(text);
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -110,6 +115,23 @@ fn values_that_do_not_go_together_are_refused() {
     );
     let batches = problems("[corroboration]\nbatches = 3");
     assert!(batches[0].starts_with("corroboration.batches: is more than"), "{batches:?}");
+}
+
+#[test]
+fn categories_that_go_together_are_written_as_groups_of_names() {
+    let policy = read("[incident]\ntogether = [\"fire traffic\", \"crime unrest\"]").unwrap();
+    let texts = policy.incident.show().into_iter().find(|(_, key, _)| *key == "together");
+    assert_eq!(texts.unwrap().2.unwrap(), "[\"fire traffic\", \"crime unrest\"]");
+    for (written, said) in [
+        ("[\"fire flood\"]", "\"flood\" is no category"),
+        ("[\"fire unspecified\"]", "\"unspecified\" is no category"),
+        ("\"fire\"", "expected a list like"),
+    ] {
+        let found = problems(&format!("[incident]\ntogether = {written}"));
+        assert!(found[0].contains(said), "{found:?}");
+    }
+    let window = problems("[incident]\nwindow = \"7h\"");
+    assert!(window[0].starts_with("incident.window: is longer"), "{window:?}");
 }
 
 #[test]
@@ -158,7 +180,9 @@ fn differences_name_each_changed_key_and_nothing_else() {
 
 #[test]
 fn horizon_is_the_longest_window_over_messages() {
-    assert_eq!(Policy::default().horizon(), Span::from_secs(3_600));
+    assert_eq!(Policy::default().horizon(), Span::from_secs(6 * 3_600 + 1_800), "an incident");
+    let short = read("[incident]\nlasts_max = \"10m\"\nwindow = \"5m\"").unwrap();
+    assert_eq!(short.horizon(), Span::from_secs(3_600));
     let long = read("[press]\nwindow = \"1d\"").unwrap();
     assert_eq!(long.horizon(), HORIZON_MAX);
 }

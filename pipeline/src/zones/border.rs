@@ -15,7 +15,7 @@ use protocol::Position;
 
 use super::ZoneIndex;
 use super::grid::{Cell, Grid, STEP, walk};
-use crate::admission::EARTH_M;
+use crate::place::EARTH_M;
 
 /// Cells of the finest grid, about 30 bytes each. The coarser ones together have a third of that.
 const CELLS_MAX: f64 = 150_000.0;

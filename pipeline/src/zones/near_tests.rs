@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::tests::{polygon, position, read, rectangle, star, stars, zone};
 use super::*;
-use crate::admission::{EARTH_M, Spot};
+use crate::place::{EARTH_M, Spot};
 
 fn near(zones: &Zones, lat: f64, lon: f64, reach_m: u32) -> Vec<String> {
     let near = zones.near(&position(lat, lon), reach_m);

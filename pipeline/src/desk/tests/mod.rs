@@ -5,6 +5,7 @@ mod climb;
 mod climb_model;
 mod confirm;
 mod identity;
+mod incident;
 mod model;
 mod operators;
 mod oracle;
