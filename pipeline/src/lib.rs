@@ -29,7 +29,10 @@ pub use record::{
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
-pub use routing::{Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, Risk, Routing};
+pub use routing::{
+    Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, ROUTING_VARIABLE_PREFIX, Risk,
+    Routing,
+};
 pub use strangers::{
     AddressStanding, Asking, Cost, CostConfig, CostTable, FairQueue, Ladder, LadderConfig, Load,
     Neighbourhood, Pushed, Step,

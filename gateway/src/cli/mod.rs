@@ -26,9 +26,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigProblems};
 use crate::identity::IdentityError;
-use crate::policy::PolicyError;
 use crate::registry::{Store, StoreError};
 use crate::serve::{self, ServeError};
+use crate::settings::SettingsError;
 use crate::zones::ZonesError;
 use crate::{bare_echo, clock, files};
 
@@ -63,6 +63,9 @@ enum Command {
     /// Look at the policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look at the routing
+    #[command(subcommand)]
+    Routing(RoutingCommand),
     /// Receive alerts until told to stop (SIGTERM, SIGINT)
     Serve {
         /// Write a JSON file with addresses and paths there once alerts are received
@@ -113,6 +116,12 @@ enum PolicyCommand {
     Replay(replay::ReplayArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum RoutingCommand {
+    /// Print every problem, or what is not as it comes with the program
+    Check,
+}
+
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -133,7 +142,7 @@ enum Failure {
     Zones(#[from] ZonesError),
     /// Exit code 2.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -155,7 +164,7 @@ impl Failure {
             Self::Config(_)
             | Self::Usage(_)
             | Self::Zones(_)
-            | Self::Policy(_)
+            | Self::Settings(_)
             | Self::Serve(
                 ServeError::Reload(_) | ServeError::Identity(IdentityError::Pem { .. }),
             ) => 2,
@@ -199,6 +208,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Zones(ZonesCommand::Check) => inspect::check_zones(&config, out),
         Command::Policy(PolicyCommand::Check) => inspect::check_policy(&config, out),
         Command::Policy(PolicyCommand::Replay(arguments)) => replay::run(arguments, &config, out),
+        Command::Routing(RoutingCommand::Check) => inspect::check_routing(&config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Ctl(arguments) => ctl::run(arguments, &config, out),

@@ -9,6 +9,7 @@ mod decisions;
 mod exports;
 mod recall;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pipeline::policy::Policy;
-use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Time, Zones};
+use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Routing, Time, ZoneId, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -72,14 +73,21 @@ pub struct DeskParts {
     pub in_force: InForce,
 }
 
+/// Zones that have subscribers of their own; nothing: not known.
+pub type Attended = Option<Arc<BTreeSet<ZoneId>>>;
+
 /// What the desk goes by and what can change while it works.
 pub struct InForce {
     /// The zones.
     pub zones: watch::Receiver<Arc<Zones>>,
     /// The policy.
     pub policy: watch::Receiver<Arc<Policy>>,
+    /// The routing.
+    pub routing: watch::Receiver<Arc<Routing>>,
     /// How many devices are enrolled.
     pub fleet: watch::Receiver<Arc<Fleet>>,
+    /// Which zones have subscribers of their own.
+    pub attended: watch::Receiver<Attended>,
 }
 
 /// The running desk.
@@ -198,6 +206,14 @@ impl Driver {
                     // They were made by the old policy.
                     self.hints.forget();
                     self.handle(Input::Ruled(policy));
+                }
+                Ok(()) = events.in_force.routing.changed() => {
+                    let routing = Arc::clone(&events.in_force.routing.borrow_and_update());
+                    self.handle(Input::Routed(routing));
+                }
+                Ok(()) = events.in_force.attended.changed() => {
+                    let attended = events.in_force.attended.borrow_and_update().clone();
+                    self.handle(Input::Attended(attended));
                 }
                 Ok(()) = events.in_force.fleet.changed() => {
                     let fleet = Arc::clone(&events.in_force.fleet.borrow_and_update());

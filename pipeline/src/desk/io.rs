@@ -166,7 +166,7 @@ pub enum Input {
     Rezoned(Arc<Zones>),
     /// The policy was changed. The caller forgets every hint that it was given: they were made by the old one.
     Ruled(Arc<Policy>),
-    /// At a start, and whenever it has changed: how many devices are enrolled, by batch and model.
+    /// At a start, and whenever it has changed: how many devices are enrolled, in all and by batch.
     Fleet(Arc<Fleet>),
     /// At a start, and whenever it has changed: by what alerts are routed and climb.
     Routed(Arc<Routing>),

@@ -101,7 +101,7 @@ fn page(
 /// A line has two places at least (RFC 7946 section 3.1.4); one alone is a point only.
 fn track(alert: AlertId, places: &[Seen]) -> Value {
     let line: Vec<_> = places.iter().map(|seen| seen.lon_lat).collect();
-    let at = |seen: Option<&Seen>| seen.map(|seen| seen.properties["at"].clone());
+    let at = |seen: Option<&Seen>| seen.and_then(|seen| seen.properties.get("at").cloned());
     let line = (line.len() > 1).then(|| {
         json!({
             "type": "Feature",
