@@ -3,12 +3,15 @@
 //! Exit codes: 0 done, 1 not done, 2 the arguments or the configuration are wrong. Answers go to standard output, and
 //! with `--json` they are exactly one JSON value; everything else, logs too, goes to standard error.
 
+mod client;
 mod ctl;
 mod device;
+mod feed;
 mod inspect;
 mod operator;
 mod replay;
 mod subscriber;
+mod target;
 mod token;
 
 use std::io::{self, IsTerminal, Write};
@@ -76,11 +79,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
-    /// Search, judge and block over a gateway's operator address
+    /// Search, answer, judge and block over a gateway's operator address
     Ctl(ctl::CtlArguments),
     /// Enrol and revoke devices, also while a gateway runs
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// Print alerts and decisions as they happen, until told to stop (SIGINT, SIGTERM)
+    Feed(feed::FeedArguments),
     /// Let people look and decide, each with a role and zones, also while a gateway runs
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -207,6 +212,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Ctl(arguments) => ctl::run(arguments, &config, out),
+        Command::Feed(arguments) => feed::run(arguments, &config, out),
         Command::Device(command) => device::run(command, &config, out),
         Command::Operator(command) => operator::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),

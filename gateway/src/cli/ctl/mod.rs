@@ -1,38 +1,25 @@
-//! `ctl alerts | alert | verdict | device | block | unblock | appeal | audit | live`: what operators do over HTTP, from the
-//! command line. The gateway may be anywhere; what it refuses is printed with what to do about it.
+//! `ctl alerts | alert | verdict | device | block | unblock | appeal | audit | live`, and those that answer alerts and
+//! prepare zones: what operators do over HTTP, from the command line. The gateway may be anywhere; what it refuses is printed with what to do about it.
 
-mod client;
+mod answers;
 mod words;
 
-use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::Uri;
 use clap::{Args, Subcommand};
 use protocol::{AlertId, DeviceId};
 use serde_json::{Value, json};
 
 use super::Failure;
+use super::target::Target;
 use crate::config::{Config, parse_span};
-use client::Client;
+use answers::AnswerCommand;
 
 #[derive(Debug, Args)]
 pub(super) struct CtlArguments {
-    /// The gateway's operator address, such as <https://gateway.example:8480>; without it the configured one, on this
-    /// machine
-    #[arg(long, global = true, value_name = "URL")]
-    operator: Option<Uri>,
-    /// The operator's token; other users of this machine can see arguments, so prefer a file
-    #[arg(long, global = true, conflicts_with = "token_file", allow_hyphen_values = true)]
-    token: Option<String>,
-    /// A file that holds the token
-    #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// PEM of the certificate to trust, or of its authority; without it, whom the system trusts
-    #[arg(long, global = true, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
     /// Print one JSON value
     #[arg(long, global = true)]
     json: bool,
@@ -53,6 +40,9 @@ enum CtlCommand {
         /// paged, joined, held, noticed or promoted
         #[arg(long)]
         state: Option<String>,
+        /// waiting, acknowledged, assigned or resolved
+        #[arg(long)]
+        answer: Option<String>,
         /// What it is about
         #[arg(long)]
         category: Option<String>,
@@ -122,6 +112,8 @@ enum CtlCommand {
     },
     /// The gateway's counters and gauges
     Live,
+    #[command(flatten)]
+    Answer(AnswerCommand),
 }
 
 #[derive(Debug, Args)]
@@ -149,18 +141,8 @@ pub(super) fn run(
     config: &Config,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let CtlArguments { operator, token, token_file, ca, json, command } = arguments;
-    let token = match (token, token_file) {
-        (Some(token), _) => token,
-        (None, Some(file)) => fs::read_to_string(&file)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?,
-        (None, None) => return Err(Failure::Usage("write --token or --token-file".to_owned())),
-    };
-    let operator = match operator {
-        Some(operator) => operator,
-        None => configured(config)?,
-    };
-    let client = Client { operator, token: token.trim().to_owned(), ca };
+    let CtlArguments { target, json, command } = arguments;
+    let client = target.client(config)?;
     let (path, body) = asked(&command);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime
@@ -174,27 +156,19 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The configured address, as it is reached from this machine.
-fn configured(config: &Config) -> Result<Uri, Failure> {
-    let scheme = if config.operator.certificate.is_some() { "https" } else { "http" };
-    let address = format!("{scheme}://{}", config.operator.listen);
-    address
-        .parse()
-        .map_err(|_| Failure::Usage(format!("{address} is no address; write --operator")))
-}
-
 /// Path and body of the request that a command is.
 fn asked(command: &CtlCommand) -> (String, Option<Value>) {
     let reason = |id: &DeviceId, act: &str, reason: &str| {
         (format!("/v1/devices/{id}/{act}"), Some(json!({ "reason": reason })))
     };
     match command {
-        CtlCommand::Alerts { zone, device, state, category, page } => {
+        CtlCommand::Alerts { zone, device, state, answer, category, page } => {
             let device = device.map(|device| device.to_string());
             let terms = [
                 ("zone", zone.as_deref()),
                 ("device", device.as_deref()),
                 ("state", state.as_deref()),
+                ("answer", answer.as_deref()),
                 ("category", category.as_deref()),
             ];
             (query("/v1/alerts", &terms, page), None)
@@ -222,6 +196,7 @@ fn asked(command: &CtlCommand) -> (String, Option<Value>) {
             (query("/v1/audit", &terms, page), None)
         }
         CtlCommand::Live => ("/v1/live".to_owned(), None),
+        CtlCommand::Answer(command) => command.asked(),
     }
 }
 
@@ -242,7 +217,7 @@ fn query(path: &str, terms: &[(&str, Option<&str>)], page: &Page) -> String {
 }
 
 /// A value of a query: everything but what is never reserved (RFC 3986 section 2.3) as octets.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let octet = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 /// What stands on the line of one of many, in this order.
 const ALERT: &[&str] =
-    &["received_at", "alert_id", "state", "category", "zone", "verdict", "device_id"];
+    &["received_at", "alert_id", "state", "answer", "category", "zone", "verdict", "device_id"];
+const ZONE: &[&str] =
+    &["id", "level", "parent", "risk", "posture", "drill_until", "open_alerts", "name"];
 const DECISION: &[&str] =
     &["decided_at", "actor", "act", "verdict", "until", "alert_id", "device_id", "zone", "reason"];
 
@@ -19,6 +21,8 @@ pub(super) fn write(answer: &Value, out: &mut impl Write) -> io::Result<()> {
         && answer.get("alert_id").is_none()
     {
         list(decisions.as_array().map_or(&[], Vec::as_slice), DECISION, out)?;
+    } else if let Some(zones) = answer.get("zones").and_then(Value::as_array) {
+        list(zones, ZONE, out)?;
     } else if let Some(metrics) = answer.get("metrics").and_then(Value::as_object) {
         for (name, samples) in metrics {
             for sample in samples.as_array().into_iter().flatten() {
@@ -85,7 +89,7 @@ mod tests {
     #[test]
     fn lists_have_a_line_for_each_and_say_how_to_go_on() {
         let alerts = json!({"alerts": [{"alert_id": "ab", "zone": "klojen"}], "next": "cd"});
-        assert_eq!(written(&alerts), "- ab - - klojen - -\nmore with --before cd\n");
+        assert_eq!(written(&alerts), "- ab - - - klojen - -\nmore with --before cd\n");
         let decisions = json!({"decisions": [{"act": "block", "actor": {"operator": "siti"}}]});
         assert_eq!(written(&decisions), "- {operator=siti} block - - - - - -\n");
         let live = json!({"metrics": {"a": [{"labels": {"b": "c"}, "value": 1}]}});

@@ -1,0 +1,190 @@
+//! One alert from the press to its end, through the real gateway and its commands: shown by `gateway feed`, taken up by one
+//! operator and refused to another, assigned, resolved, reopened. And a feed that loses its connection.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where its setup fails"
+)]
+
+#[path = "answering/reader.rs"]
+mod reader;
+#[path = "press/site.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod site;
+
+use std::time::Duration;
+
+use device::Options;
+use protocol::{Algorithm, Position};
+use reader::{Reader, Relay};
+use serde_json::{Value, json};
+use site::{PATIENCE, Site};
+
+const ROOT: &str = "polres-malang-kota";
+
+/// Somebody with a token, on the command line.
+struct Operator<'a> {
+    site: &'a Site,
+    token: String,
+}
+
+impl<'a> Operator<'a> {
+    /// An operator whose token the gateway knows.
+    async fn new(site: &'a Site, name: &str, role: &str) -> Self {
+        let add = ["operator", "add", "--name", name, "--role", role, "--zones", ROOT];
+        let token = site.run(&add)["token"].as_str().unwrap().to_owned();
+        let operator = Self { site, token };
+        operator.wait(&["live"], |_| true).await;
+        operator
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> Result<Value, String> {
+        let url = format!("http://{}", self.site.ready("operator_addr"));
+        let ctl = ["ctl", "--operator", &url, "--token", &self.token, "--json"];
+        let output = self.site.command(&[&ctl, arguments].concat()).output().unwrap();
+        if output.status.success() {
+            return Ok(serde_json::from_slice(&output.stdout).unwrap());
+        }
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// Asks until the answer will do: the index is a moment behind.
+    async fn wait(&self, arguments: &[&str], will_do: impl Fn(&Value) -> bool) -> Value {
+        let mut said = None;
+        let asked = async {
+            loop {
+                match self.ctl(arguments) {
+                    Ok(answer) if will_do(&answer) => return answer,
+                    other => said = Some(other),
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        answer.unwrap_or_else(|_| panic!("{arguments:?} never will do: {said:?}"))
+    }
+}
+
+/// A first press of a device of its own in klojen; the alert's id.
+async fn press(site: &Site, number: u8) -> String {
+    let mut sender = site.enrolled(number, Algorithm::EdDsa);
+    let signed = sender.press(Position::new(-79_770_000, 1_126_300_000));
+    let receipt = site.client(&Options::default()).send(&signed).await.unwrap().receipt;
+    receipt.alert.unwrap().to_string()
+}
+
+fn is_act(event: &Value, act: &str) -> bool {
+    event["data"]["act"] == act
+}
+
+#[tokio::test]
+async fn an_alert_is_answered_by_one_and_everybody_sees_by_whom() {
+    let site = Site::serve().await;
+    let siti = Operator::new(&site, "siti", "operator").await;
+    let hadi = Operator::new(&site, "hadi", "supervisor").await;
+    let rina = Operator::new(&site, "rina", "read-only").await;
+    let url = format!("http://{}", site.ready("operator_addr"));
+    let feed = ["feed", "--url", &url, "--token", &siti.token, "--from-start", "--json", "--ack"];
+    let mut feed = Reader::start(site.command(&feed));
+    let alert = press(&site, 1).await;
+    let raised = feed.until(|event| event["data"]["kind"] == "raise").await;
+    assert_eq!((&raised["event"], &raised["data"]["alert_id"]), (&json!("alert"), &json!(alert)));
+
+    // The first digits of what was shown are enough.
+    feed.type_line(&format!("ack {}", &alert[..8]));
+    let taken = feed.until(|event| is_act(event, "acknowledge")).await;
+    assert_eq!(taken["data"]["actor"], json!({"operator": "siti"}));
+    let said = hadi.ctl(&["ack", &alert]).unwrap_err();
+    assert!(said.contains("siti has answered already at 2"), "{said}");
+    let said = rina.ctl(&["ack", &alert]).unwrap_err();
+    assert!(said.contains("this role may not"), "{said}");
+
+    hadi.ctl(&["assign", &alert, "patrol 7"]).unwrap();
+    feed.until(|event| is_act(event, "assign")).await;
+    let shown = hadi.wait(&["alert", &alert], |shown| shown["answer"] == "assigned").await;
+    assert_eq!(
+        (&shown["answered_by"], &shown["assigned_to"]),
+        (&json!("hadi"), &json!("patrol 7"))
+    );
+    assert_eq!(shown["decisions"].as_array().unwrap().len(), 2);
+
+    siti.ctl(&["resolve", &alert, "genuine", "--reason", "taken home"]).unwrap();
+    let resolved = feed.until(|event| is_act(event, "resolve")).await;
+    assert_eq!(resolved["data"]["reason"], "taken home");
+    let said = hadi.ctl(&["resolve", &alert, "prank"]).unwrap_err();
+    assert!(said.contains("siti has resolved it at 2") && said.contains("reopen"), "{said}");
+    let open = |zones: &Value, count: u64| {
+        let mut zones = zones["zones"].as_array().unwrap().iter();
+        zones.any(|zone| zone["id"] == "polsek-klojen" && zone["open_alerts"] == count)
+    };
+    hadi.wait(&["zones"], |zones| open(zones, 0)).await;
+
+    hadi.ctl(&["reopen", &alert, "--reason", "they came back"]).unwrap();
+    feed.until(|event| is_act(event, "reopen")).await;
+    let ids = |found: &Value| found["alerts"][0]["alert_id"].clone();
+    hadi.wait(&["alerts", "--answer", "waiting"], |found| ids(found) == alert.as_str()).await;
+    hadi.wait(&["zones"], |zones| open(zones, 1)).await;
+    assert!(feed.interrupt().await.success());
+}
+
+#[tokio::test]
+async fn what_is_set_for_a_zone_is_shown_and_outlives_a_restart() {
+    let mut site = Site::serve().await;
+    let hadi = Operator::new(&site, "hadi", "supervisor").await;
+    let reason = ["--reason", "match day"];
+    hadi.ctl(&[&["posture", "polsek-klojen", "special"], &reason[..]].concat()).unwrap();
+    hadi.ctl(&[&["drill", "polsek-klojen", "--for", "2h"], &reason[..]].concat()).unwrap();
+    let said = hadi.ctl(&[&["drill", ROOT, "--for", "300d"], &reason[..]].concat()).unwrap_err();
+    assert!(said.contains("a drill may last"), "{said}");
+    let set = |zones: &Value| {
+        let mut zones = zones["zones"].as_array().unwrap().iter();
+        let klojen = zones.find(|zone| zone["id"] == "polsek-klojen").unwrap();
+        klojen["posture"] == "special" && klojen["drill_until"].is_string()
+    };
+    hadi.wait(&["zones"], set).await;
+    let token = hadi.token;
+    assert!(site.stop().await.success());
+    site.start().await;
+    Operator { site: &site, token }.wait(&["zones"], set).await;
+}
+
+#[tokio::test]
+async fn feed_goes_on_behind_what_it_printed_whenever_its_connection_is_lost() {
+    let mut site = Site::serve().await;
+    let token = Operator::new(&site, "siti", "operator").await.token;
+    let relay = Relay::start(site.ready("operator_addr")).await;
+    let url = format!("http://{}", relay.address);
+    let feed = ["feed", "--url", &url, "--token", &token, "--from-start", "--json"];
+    let mut feed = Reader::start(site.command(&feed));
+    let mut expected = vec![];
+    for number in 1..=3 {
+        expected.push(press(&site, number).await);
+        let last = expected.last().cloned();
+        feed.until(|event| event["data"]["alert_id"].as_str() == last.as_deref()).await;
+        // Lost in the middle, with a press that nobody is told of.
+        relay.cut();
+        expected.push(press(&site, 10 + number).await);
+    }
+    assert!(site.stop().await.success());
+    site.start().await;
+    relay.lead_to(site.ready("operator_addr"));
+    expected.push(press(&site, 20).await);
+    let last = expected.last().cloned();
+    feed.until(|event| event["data"]["alert_id"].as_str() == last.as_deref()).await;
+    let raises = feed.seen().iter().filter(|event| event["data"]["kind"] == "raise");
+    let printed: Vec<_> = raises.map(|event| event["data"]["alert_id"].as_str().unwrap()).collect();
+    assert_eq!(printed, expected);
+    assert!(feed.interrupt().await.success());
+}
+
+#[tokio::test]
+async fn feed_that_is_refused_says_why_and_ends() {
+    let site = Site::serve().await;
+    let url = format!("http://{}", site.ready("operator_addr"));
+    let feed = ["feed", "--url", &url, "--token", "mistyped"];
+    let output = site.command(&feed).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("unknown token"), "{said}");
+}
