@@ -10,6 +10,7 @@ mod operator;
 mod replay;
 mod subscriber;
 mod token;
+mod webhook;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -84,6 +85,9 @@ enum Command {
     /// Let command centres read the feed, also while a gateway runs
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
+    /// Have events posted to other services, also while a gateway runs
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,6 +204,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Device(command) => device::run(command, &config, out),
         Command::Operator(command) => operator::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),
+        Command::Webhook(command) => webhook::run(command, &config, out),
     }
 }
 

@@ -24,7 +24,7 @@ use toml::de::DeTable;
 use settings::General;
 pub use settings::{
     AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, PolicyConfig,
-    RegistryConfig, SearchConfig, StrangersConfig, ZonesConfig,
+    RegistryConfig, SearchConfig, StrangersConfig, WebhookConfig, ZonesConfig,
 };
 
 /// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
@@ -59,6 +59,8 @@ pub struct Config {
     pub search: SearchConfig,
     /// The feed to subscribers.
     pub feed: FeedConfig,
+    /// Events that are posted to other services.
+    pub webhook: WebhookConfig,
     /// Devices and subscribers.
     pub registry: RegistryConfig,
     /// How long a stopping gateway waits for what is under way.
@@ -116,6 +118,7 @@ impl Config {
             journal: JournalConfig::read(&mut reader),
             search: SearchConfig::read(&mut reader),
             feed: FeedConfig::read(&mut reader),
+            webhook: WebhookConfig::read(&mut reader),
             registry: RegistryConfig::read(&mut reader),
             drain_timeout,
             log,
@@ -162,6 +165,7 @@ impl Config {
             self.journal.show(),
             self.search.show(),
             self.feed.show(),
+            self.webhook.show(),
             self.registry.show(),
         ]
         .concat()
@@ -203,6 +207,10 @@ impl Config {
             let what = "is less than alert.streams_initial; write at least as many";
             refuse("alert.streams_earned", "alert.streams_initial", what);
         }
+        if self.webhook.retry_max < self.webhook.retry_min {
+            let what = "is less than webhook.retry_min; write at least as much";
+            refuse("webhook.retry_max", "webhook.retry_min", what);
+        }
         if self.strangers.budget < self.strangers.failed_proof_cost {
             let what = "is less than strangers.failed_proof_cost: the first mistake of one phone would cost all phones \
                         behind its address their priority; write more";
@@ -240,6 +248,7 @@ impl Default for Config {
             journal: JournalConfig::default(),
             search: SearchConfig::default(),
             feed: FeedConfig::default(),
+            webhook: WebhookConfig::default(),
             registry: RegistryConfig::default(),
             drain_timeout,
             log,
