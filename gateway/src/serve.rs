@@ -117,7 +117,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         InForce { zones: reload.desk_zones(), policy: reload.policy(), fleet: fleet.subscribe() };
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
-        head: Arc::clone(&spine.head),
+        heads: Arc::clone(&spine.heads),
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
@@ -127,6 +127,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         now: Arc::new(clock::now),
     });
     let webhooks = Webhooks::open(webhook_parts(config, &identity, &enrolled, &reload, &spine))?;
+    runtime.spawn(webhooks.run());
     let tls = identity::operator_certificate(&config.operator)?.map(operator::tls).transpose()?;
     let ended = runtime.block_on(async {
         let listener = bind_operator(config).await?;
@@ -150,12 +151,10 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         tracing::info!(alert = %ready.alert_addr, operator = %ready.operator_addr,
             realm = %ready.realm, cert = %ready.cert.display(), "serving");
         tokio::spawn(async move { feed.run().await });
-        tokio::spawn(webhooks.run());
         let watched = Arc::clone(&reload);
         tokio::spawn(async move { watched.watch_policy().await });
         let Loaded { watcher, registry, .. } = enrolled;
-        let every = config.registry.poll_interval;
-        tokio::spawn(watch_enrolment(watcher, every, move || {
+        tokio::spawn(watch_enrolment(watcher, config.registry.poll_interval, move || {
             fleet.send_replace(Arc::new(registry.fleet()));
         }));
         tokio::spawn(keep_metrics(prometheus));

@@ -12,7 +12,7 @@ use tokio::time::interval;
 
 use crate::config::{Config, DeskLimits};
 use crate::desk::{self, Decisions, DeskHandle, DeskParts, InForce, RecallError, Sources};
-use crate::feed::Head;
+use crate::feed::Heads;
 use crate::hints::Hints;
 use crate::identity::Identity;
 use crate::intake::{self, Drops, Proven, Receipts, Shard, ShardParts, Strangers, TransportError};
@@ -27,7 +27,7 @@ pub(crate) struct Spine {
     pub(crate) shard: Shard,
     desk: DeskHandle,
     pub(crate) indexer: IndexerHandle,
-    pub(crate) head: Arc<Head>,
+    pub(crate) heads: Arc<Heads>,
     pub(crate) decisions: Decisions,
     stopping: watch::Sender<bool>,
     pub(crate) failure: watch::Receiver<Option<Arc<JournalError>>>,
@@ -58,8 +58,8 @@ impl Spine {
         let search_path = config.data_dir.join(SEARCH_FILE);
         let journal = Journal::open(&journal_path, &config.journal)?;
         let journaled = journal.last();
-        let head = Head::new(&config.feed, journaled);
-        let pushed = Arc::clone(&head);
+        let heads = Heads::new(&config.feed, journaled);
+        let pushed = Arc::clone(&heads);
         let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
         let (failure, synced) = (writer.failure(), writer.synced());
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
@@ -82,7 +82,7 @@ impl Spine {
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
-        Ok(Self { shard, desk, indexer, head, decisions, stopping, failure, synced })
+        Ok(Self { shard, desk, indexer, heads, decisions, stopping, failure, synced })
     }
 
     /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::{Failure, now, open_store, random, text_of, token};
 use crate::config::Config;
+use crate::feed::Format;
 use crate::ready::JOURNAL_FILE;
-use crate::registry::{Webhook, WebhookId, WebhookSecret};
+use crate::registry::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
 use crate::webhook::{self, Ledger, Progress, Target};
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +61,9 @@ pub(super) struct AddArguments {
     /// Only alerts of these categories, with commas
     #[arg(long = "category", value_delimiter = ',', num_args = 1, value_parser = category)]
     categories: Vec<Category>,
+    /// How events are written: json, or geojson with a Feature as the data
+    #[arg(long, default_value = "json", value_parser = format)]
+    format: Format,
     /// The address may be one that the internet does not route, and http://
     #[arg(long)]
     allow_private: bool,
@@ -76,6 +80,12 @@ fn agency(name: &str) -> Result<Agency, String> {
 fn category(name: &str) -> Result<Category, String> {
     let known = || Category::ALL.map(Category::name).join(", ");
     Category::from_name(name).ok_or_else(|| format!("write one of {}", known()))
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    let known = || WEBHOOK_FORMATS.map(Format::name).join(", ");
+    let found = WEBHOOK_FORMATS.into_iter().find(|known| known.name() == name);
+    found.ok_or_else(|| format!("write one of {}", known()))
 }
 
 pub(super) fn run(
@@ -105,7 +115,7 @@ struct AddAnswer {
 }
 
 fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let AddArguments { url, zones, agencies, categories, allow_private, json } = arguments;
+    let AddArguments { url, zones, agencies, categories, format, allow_private, json } = arguments;
     Target::parse(url, *allow_private).map_err(|error| Failure::Usage(format!("--url {error}")))?;
     let after = webhook::newest(&config.data_dir.join(JOURNAL_FILE))
         .map_err(|error| Failure::Refused(error.to_string()))?;
@@ -118,6 +128,7 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
         zones: token::known_zones(zones, config)?,
         agencies: if all { Agencies::ALL } else { agencies.iter().copied().collect() },
         categories: categories.clone(),
+        format: *format,
         after,
         retries: 0,
         created_at: now(),
@@ -139,6 +150,7 @@ struct ListAnswer {
     zones: Vec<String>,
     agencies: Vec<&'static str>,
     categories: Vec<&'static str>,
+    format: &'static str,
     allow_private: bool,
     created_at: String,
     /// Entries of the journal that it has not passed yet, those of others among them.
@@ -190,6 +202,7 @@ fn answer(
         zones: webhook.zones.iter().map(ToString::to_string).collect(),
         agencies: webhook.agencies.iter().map(Agency::name).collect(),
         categories: webhook.categories.iter().map(|category| category.name()).collect(),
+        format: webhook.format.name(),
         allow_private: webhook.allow_private,
         created_at: text_of(webhook.created_at),
         behind: newest.saturating_sub(cursor.0),

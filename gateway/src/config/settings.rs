@@ -166,7 +166,7 @@ pipeline::sections! {
 
     /// The feed to subscribers.
     pub FeedConfig in "feed" {
-        /// Latest events kept encoded in memory, in bytes.
+        /// Latest events kept encoded in memory, in bytes, of each format that is read.
         ring_bytes: usize as Size, 16 * MIB, Between(64 * KIB, 4_096 * MIB);
         /// A subscriber that takes nothing for this long is closed.
         write_timeout: Duration as Span, Duration::from_secs(10), Between(100 * MS, 10 * MINUTE);

@@ -73,6 +73,7 @@ CREATE TABLE webhook (
     secret BLOB NOT NULL CHECK (length(secret) = 32), -- kept whole: every signature needs it
     agencies INTEGER NOT NULL,         -- bits, as in journal.db
     categories TEXT NOT NULL,          -- names, with commas; empty: all
+    format TEXT NOT NULL,              -- how events are written: json, geojson
     after INTEGER NOT NULL,            -- the journal's last cursor when it was added
     retries INTEGER NOT NULL,          -- how often somebody asked to send its dead letters once more
     created_at INTEGER NOT NULL

@@ -81,8 +81,8 @@ pub enum StoreError {
     /// A gateway serves so many. Remove one, or write a larger `webhook.targets_max`.
     #[error("there are {0} webhooks already, as many as webhook.targets_max allows")]
     WebhooksFull(usize),
-    /// A row holds agencies or categories that no version of this program writes. Restore the file.
-    #[error("registry.db is damaged: webhook {0} has no valid agencies or categories")]
+    /// A row holds agencies, categories or a format that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: webhook {0} has no valid agencies, categories or format")]
     DamagedWebhook(WebhookId),
 }
 

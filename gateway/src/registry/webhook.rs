@@ -12,6 +12,11 @@ use base64::engine::general_purpose::STANDARD;
 use pipeline::{Agencies, Cursor, Time, ZoneId};
 use protocol::{Category, IdError};
 
+use crate::feed::Format;
+
+/// The formats that a webhook may ask for: those whose events are JSON, as the object around them is.
+pub const WEBHOOK_FORMATS: [Format; 2] = [Format::Json, Format::Geojson];
+
 /// Names a webhook. Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WebhookId(pub [u8; 16]);
@@ -65,6 +70,8 @@ pub struct Webhook {
     pub agencies: Agencies,
     /// The categories that it is sent; empty: all.
     pub categories: Vec<Category>,
+    /// How its events are written; one of [`WEBHOOK_FORMATS`].
+    pub format: Format,
     /// What was journaled up to here was before its time.
     pub after: Cursor,
     /// How often somebody asked to send its dead letters once more.
@@ -93,6 +100,7 @@ mod tests {
             zones: vec![],
             agencies: Agencies::ALL,
             categories: vec![],
+            format: Format::Json,
             after: Cursor(0),
             retries: 0,
             created_at: Time(0),

@@ -14,7 +14,7 @@ use pipeline::{Act, Cursor, Decision, Entry, Record, ZoneId, Zones};
 use protocol::Category;
 use tokio::sync::Semaphore;
 
-use crate::feed::{CursorCodec, Entitlement, encode_event, time_text};
+use crate::feed::{CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text};
 use crate::journal::{JournalError, Reader};
 use crate::registry::Webhook;
 
@@ -129,14 +129,15 @@ impl Outbox {
         let audience = Audience::new(webhook, &self.zones.load());
         let last = entries.last().map_or(after, Entry::cursor);
         let entitled = entries.iter().filter(|entry| audience.sees(entry));
-        let letters = entitled.filter_map(|entry| self.letter(entry)).collect();
+        let letters = entitled.filter_map(|entry| self.letter(entry, webhook.format)).collect();
         Ok(Batch { letters, last })
     }
 
     /// The entry as it is posted: the object that Standard Webhooks recommends, around the feed's own.
-    fn letter(&self, entry: &Entry) -> Option<Letter> {
+    fn letter(&self, entry: &Entry, format: Format) -> Option<Letter> {
+        let shape = Shape { view: View::Alerts, format };
         let mut event = vec![];
-        if !encode_event(entry, &self.codec, &mut event) {
+        if !encode_event(entry, shape, &self.codec, &mut event) {
             return None;
         }
         let event = std::str::from_utf8(&event).ok()?;
@@ -188,5 +189,61 @@ impl<'a> Audience<'a> {
             record.kind != protocol::Kind::Raise && record.category == Category::Unspecified;
         self.webhook.agencies.meets(record.agencies)
             && (categories.is_empty() || unsaid || categories.contains(&record.category))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pipeline::{Agencies, Agency};
+    use protocol::Kind;
+
+    use super::*;
+    use crate::feed::testing::{record, town};
+    use crate::webhook::tests::webhook;
+
+    fn sees(webhook: &Webhook, entry: impl Into<Entry>) -> bool {
+        Audience::new(webhook, &town()).sees(&entry.into())
+    }
+
+    /// An escalation of an alert of `east` to this zone.
+    fn escalation(to: Option<&str>) -> Decision {
+        Decision {
+            act: Act::Escalate { to: to.map(ZoneId::new) },
+            zone: ZoneId::new("town"),
+            raise: Some(Arc::new(record(1, "east"))),
+            ..crate::journal::testing::decision(2, 1)
+        }
+    }
+
+    #[test]
+    fn zones_that_are_paged_too_see_an_alert_as_its_own_does() {
+        let webhook = webhook(1, "https://example.org/", &["west"]);
+        assert!(sees(&webhook, record(1, "west-1")));
+        assert!(!sees(&webhook, record(1, "east")));
+        let also = vec![ZoneId::new("west-2")];
+        assert!(sees(&webhook, Record { also, ..record(1, "east") }));
+        assert!(sees(&webhook, escalation(Some("west"))));
+        assert!(!sees(&webhook, escalation(Some("town"))));
+        assert!(sees(&webhook, escalation(None)));
+    }
+
+    #[test]
+    fn agencies_and_categories_narrow_what_is_seen() {
+        let agencies = Agencies::NONE.with(Agency::Fire);
+        let categories = vec![Category::Fire];
+        let webhook =
+            Webhook { agencies, categories, ..webhook(1, "https://example.org/", &["town"]) };
+        let fire = Record { category: Category::Fire, ..record(1, "east") };
+        let police = Agencies::NONE.with(Agency::Police);
+        assert!(sees(&webhook, fire.clone()));
+        assert!(!sees(&webhook, Record { agencies: police, ..fire.clone() }));
+        assert!(!sees(&webhook, Record { category: Category::Crime, ..fire.clone() }));
+        assert!(!sees(&webhook, Record { category: Category::Unspecified, ..fire.clone() }));
+        let update = Record { kind: Kind::Update, category: Category::Unspecified, ..fire };
+        assert!(sees(&webhook, update));
+        // Nobody else's alert is shown for having climbed to everybody.
+        assert!(!sees(&webhook, escalation(None)));
     }
 }

@@ -7,10 +7,10 @@ use protocol::Category;
 use rusqlite::{Connection, Row, params};
 
 use super::{Store, StoreError, advance, from_stored, to_stored};
-use crate::registry::{Webhook, WebhookId, WebhookSecret};
+use crate::registry::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
 
-const SELECT: &str = "SELECT webhook_id, url, allow_private, secret, agencies, categories, after, retries, created_at \
-     FROM webhook ORDER BY created_at, webhook_id";
+const SELECT: &str = "SELECT webhook_id, url, allow_private, secret, agencies, categories, format, after, \
+     retries, created_at FROM webhook ORDER BY created_at, webhook_id";
 
 impl Store {
     /// Lets events be posted to this webhook.
@@ -27,7 +27,7 @@ impl Store {
         advance(&transaction)?;
         let categories: Vec<_> = webhook.categories.iter().map(|known| known.name()).collect();
         transaction.execute(
-            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 webhook.id.0,
                 webhook.url.as_ref(),
@@ -35,6 +35,7 @@ impl Store {
                 webhook.secret.0,
                 webhook.agencies.bits(),
                 categories.join(","),
+                webhook.format.name(),
                 webhook.after.0.cast_signed(),
                 webhook.retries,
                 to_stored(webhook.created_at),
@@ -96,10 +97,12 @@ pub(in crate::registry) fn read_webhooks(
 
 fn read_webhook(connection: &Connection, row: &Row<'_>) -> Result<Webhook, StoreError> {
     let id = WebhookId(row.get(0)?);
-    let (url, categories): (String, String) = (row.get(1)?, row.get(5)?);
+    let (url, categories, format): (String, String, String) =
+        (row.get(1)?, row.get(5)?, row.get(6)?);
     let agencies = Agencies::from_bits(row.get(4)?).ok_or(StoreError::DamagedWebhook(id))?;
     let names = categories.split(',').filter(|name| !name.is_empty());
     let categories = names.map(Category::from_name).collect::<Option<_>>();
+    let format = WEBHOOK_FORMATS.into_iter().find(|known| known.name() == format);
     let select = "SELECT zone FROM webhook_zone WHERE webhook_id = ?1 ORDER BY zone";
     let mut statement = connection.prepare_cached(select)?;
     let zones = statement.query_map([id.0], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;
@@ -111,8 +114,9 @@ fn read_webhook(connection: &Connection, row: &Row<'_>) -> Result<Webhook, Store
         zones: zones.collect::<Result<_, _>>()?,
         agencies,
         categories: categories.ok_or(StoreError::DamagedWebhook(id))?,
-        after: Cursor(row.get::<_, i64>(6)?.cast_unsigned()),
-        retries: row.get(7)?,
-        created_at: from_stored(row.get(8)?),
+        format: format.ok_or(StoreError::DamagedWebhook(id))?,
+        after: Cursor(row.get::<_, i64>(7)?.cast_unsigned()),
+        retries: row.get(8)?,
+        created_at: from_stored(row.get(9)?),
     })
 }

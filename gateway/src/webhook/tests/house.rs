@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{JournalConfig, WebhookConfig};
+use crate::feed::Format;
 use crate::feed::testing::{record, town};
 use crate::journal::Journal;
 use crate::registry::{Webhook, WebhookId, WebhookSecret};
@@ -144,7 +145,7 @@ impl House {
     }
 }
 
-pub(super) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webhook {
+pub(in crate::webhook) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webhook {
     Webhook {
         id: WebhookId([number; 16]),
         url: Arc::from(url),
@@ -153,6 +154,7 @@ pub(super) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webhook {
         zones: zones.iter().copied().map(ZoneId::new).collect(),
         agencies: Agencies::ALL,
         categories: vec![],
+        format: Format::Json,
         after: Cursor(0),
         retries: 0,
         created_at: Time(0),

@@ -12,9 +12,11 @@ use ring::hmac;
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
+pub(super) use self::house::webhook;
 use self::house::{Answer, House, Target};
 use super::backoff::backoff;
 use crate::config::WebhookConfig;
+use crate::feed::Format;
 use crate::registry::Webhook;
 
 fn config() -> WebhookConfig {
@@ -44,6 +46,19 @@ async fn what_is_for_a_webhook_comes_in_order_and_signed() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn events_are_written_as_the_webhook_asks() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    house.add(1, &target.url(), &["town"]);
+    house.change(|webhook| Some(Webhook { format: Format::Geojson, ..webhook }));
+    house.start().await;
+    house.alerts(&["east"]);
+    let body: serde_json::Value = serde_json::from_str(&target.request().await.body).unwrap();
+    assert_eq!((&body["type"], &body["data"]["type"]), (&"alert".into(), &"Feature".into()));
+    assert_eq!(body["data"]["properties"]["zone"], "east");
 }
 
 #[tokio::test]
