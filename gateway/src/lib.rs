@@ -25,4 +25,5 @@ pub mod settings;
 mod spine;
 pub mod sqlite;
 pub mod telemetry;
+pub mod webhook;
 pub mod zones;

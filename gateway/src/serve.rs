@@ -29,6 +29,7 @@ use crate::registry::{self, Changes, Loaded, StoreError, Watcher};
 use crate::reload::{Reload, ReloadError};
 use crate::search::SearchError;
 use crate::spine::Spine;
+use crate::webhook::{self, LedgerError, WebhookParts, Webhooks};
 use crate::{clock, telemetry};
 
 /// How often histograms are told to forget, and gauges of what must be looked at are set.
@@ -75,6 +76,9 @@ pub enum ServeError {
     /// The ready file.
     #[error(transparent)]
     Ready(#[from] ReadyError),
+    /// What webhooks have delivered.
+    #[error(transparent)]
+    Webhooks(#[from] LedgerError),
     /// The metrics recorder.
     #[error("metrics cannot be set up: {0}")]
     Telemetry(#[from] metrics_exporter_prometheus::BuildError),
@@ -124,6 +128,8 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });
+    let webhooks = Webhooks::open(webhook_parts(config, &identity, &enrolled, &reload, &spine))?;
+    runtime.spawn(webhooks.run());
     let tls = identity::operator_certificate(&config.operator)?.map(operator::tls).transpose()?;
     let ended = runtime.block_on(async {
         let listener = bind_operator(config).await?;
@@ -150,8 +156,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         let watched = Arc::clone(&reload);
         tokio::spawn(async move { watched.watch().await });
         let Loaded { watcher, registry, .. } = enrolled;
-        let every = config.registry.poll_interval;
-        tokio::spawn(watch_enrolment(watcher, every, move || {
+        tokio::spawn(watch_enrolment(watcher, config.registry.poll_interval, move || {
             fleet.send_replace(Arc::new(registry.fleet()));
         }));
         tokio::spawn(keep_metrics(prometheus));
@@ -208,6 +213,33 @@ fn api(
         decider: Arc::new(spine.decisions.clone()),
         metrics: Arc::new(move || metrics.render()),
         now: Arc::new(clock::now),
+    }
+}
+
+/// What webhooks read, and whom they believe.
+fn webhook_parts(
+    config: &Config,
+    identity: &Identity,
+    enrolled: &Loaded,
+    reload: &Reload,
+    spine: &Spine,
+) -> WebhookParts {
+    let tls = webhook::trust_of_the_machine().unwrap_or_else(|error| {
+        // A gateway without webhooks needs none, and one with webhooks must take alerts all the same.
+        tracing::warn!(error, "no webhook can be reached with TLS");
+        webhook::trust(rustls::RootCertStore::empty())
+    });
+    WebhookParts {
+        data_dir: config.data_dir.clone(),
+        journal: config.data_dir.join(JOURNAL_FILE),
+        cursor_key: identity.cursor_key,
+        zones: reload.zones(),
+        webhooks: enrolled.webhooks.clone(),
+        synced: spine.synced.clone(),
+        config: config.webhook.clone(),
+        tls,
+        now: Arc::new(clock::now),
+        pause: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) struct Spine {
     pub(crate) decisions: Decisions,
     stopping: watch::Sender<bool>,
     pub(crate) failure: watch::Receiver<Option<Arc<JournalError>>>,
+    pub(crate) synced: watch::Receiver<Cursor>,
 }
 
 /// The desk with everything beneath it, and the shard's way to it.
@@ -60,7 +61,7 @@ impl Spine {
         let heads = Heads::new(&config.feed, journaled);
         let pushed = Arc::clone(&heads);
         let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
-        let failure = writer.failure();
+        let (failure, synced) = (writer.failure(), writer.synced());
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
         runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
         let below = start_desk(config, registry, in_force, writer, journaled, indexer.indexed())?;
@@ -81,7 +82,7 @@ impl Spine {
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
-        Ok(Self { shard, desk, indexer, heads, decisions, stopping, failure })
+        Ok(Self { shard, desk, indexer, heads, decisions, stopping, failure, synced })
     }
 
     /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.

@@ -13,6 +13,7 @@ mod replay;
 mod subscriber;
 mod target;
 mod token;
+mod webhook;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,9 @@ enum Command {
     /// Let command centres read the feed, also while a gateway runs
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
+    /// Have events posted to other services, also while a gateway runs
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,6 +220,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Device(command) => device::run(command, &config, out),
         Command::Operator(command) => operator::run(command, &config, out),
         Command::Subscriber(command) => subscriber::run(command, &config, out),
+        Command::Webhook(command) => webhook::run(command, &config, out),
     }
 }
 

@@ -25,7 +25,7 @@ use toml::de::DeTable;
 use settings::General;
 pub use settings::{
     AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, PolicyConfig,
-    RegistryConfig, RoutingConfig, SearchConfig, StrangersConfig, ZonesConfig,
+    RegistryConfig, RoutingConfig, SearchConfig, StrangersConfig, WebhookConfig, ZonesConfig,
 };
 
 /// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
@@ -62,6 +62,8 @@ pub struct Config {
     pub search: SearchConfig,
     /// The feed to subscribers.
     pub feed: FeedConfig,
+    /// Events that are posted to other services.
+    pub webhook: WebhookConfig,
     /// Devices and subscribers.
     pub registry: RegistryConfig,
     /// How long a stopping gateway waits for what is under way.
@@ -117,6 +119,7 @@ impl Config {
             journal: JournalConfig::read(&mut reader),
             search: SearchConfig::read(&mut reader),
             feed: FeedConfig::read(&mut reader),
+            webhook: WebhookConfig::read(&mut reader),
             registry: RegistryConfig::read(&mut reader),
             drain_timeout,
             log,
@@ -164,6 +167,7 @@ impl Config {
             self.journal.show(),
             self.search.show(),
             self.feed.show(),
+            self.webhook.show(),
             self.registry.show(),
         ]
         .concat()
@@ -204,6 +208,10 @@ impl Config {
         if self.alert.streams_earned < self.alert.streams_initial {
             let what = "is less than alert.streams_initial; write at least as many";
             refuse("alert.streams_earned", "alert.streams_initial", what);
+        }
+        if self.webhook.retry_max < self.webhook.retry_min {
+            let what = "is less than webhook.retry_min; write at least as much";
+            refuse("webhook.retry_max", "webhook.retry_min", what);
         }
         if self.strangers.budget < self.strangers.failed_proof_cost {
             let what = "is less than strangers.failed_proof_cost: the first mistake of one phone would cost all phones \
@@ -250,6 +258,7 @@ impl Default for Config {
             journal: JournalConfig::default(),
             search: SearchConfig::default(),
             feed: FeedConfig::default(),
+            webhook: WebhookConfig::default(),
             registry: RegistryConfig::default(),
             drain_timeout,
             log,

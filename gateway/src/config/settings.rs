@@ -184,6 +184,30 @@ pipeline::sections! {
         subscribers_max: usize as Count<usize>, 256, Between(1, 100_000);
     }
 
+    /// Events that are posted to other services.
+    pub WebhookConfig in "webhook" {
+        /// Webhooks at most.
+        targets_max: usize as Count<usize>, 32, Between(1, 1_024);
+        /// How long one address of a target may take to connect, TLS included.
+        connect_timeout: Duration as Span, 5 * SECOND, Between(10 * MS, MINUTE);
+        /// How long an attempt may take, from the look-up of the name to the answer.
+        request_timeout: Duration as Span, 15 * SECOND, Between(10 * MS, 5 * MINUTE);
+        /// The wait after the first failed attempt; it doubles.
+        retry_min: Duration as Span, SECOND, Between(10 * MS, MINUTE);
+        /// The longest wait between attempts.
+        retry_max: Duration as Span, MINUTE, Between(10 * MS, HOUR);
+        /// The longest wait that a target may ask for.
+        retry_after_max: Duration as Span, 5 * MINUTE, Between(Duration::ZERO, HOUR);
+        /// After so many failed attempts an event is given up.
+        attempts_max: u32 as Count<u32>, 12, Between(1, 1_000);
+        /// After so many refusals by the target an event is given up.
+        rejections_max: u32 as Count<u32>, 3, Between(1, 1_000);
+        /// An event that has failed for so long is given up.
+        age_max: Duration as Span, HOUR, Between(SECOND, 240 * HOUR);
+        /// Events that were given up and are remembered, for each webhook.
+        dead_letters_max: usize as Count<usize>, 1_000, Between(1, 1_000_000);
+    }
+
     /// Devices and subscribers.
     pub RegistryConfig in "registry" {
         /// How often changes by the command line are looked for.

@@ -24,7 +24,7 @@ mod stall;
 mod state;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;

@@ -12,6 +12,7 @@ mod store;
 mod subscriber;
 mod token;
 mod watcher;
+mod webhook;
 
 pub use device::{Device, Registry};
 pub use import::{
@@ -24,3 +25,4 @@ pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberId, Subscribers};
 pub use token::{Holder, TokenError, TokenHash, Tokens};
 pub use watcher::{Changes, Loaded, Watcher, load, read};
+pub use webhook::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};

@@ -1,5 +1,5 @@
--- Devices, subscribers and operators of one deployment. Changed by `gateway device`, `gateway subscriber` and `gateway
--- operator`, read by the server.
+-- Devices, subscribers, operators and webhooks of one deployment. Changed by `gateway device`, `gateway subscriber`,
+-- `gateway operator` and `gateway webhook`, read by the server.
 -- Ids are 16 random bytes; times are milliseconds since 1970-01-01T00:00:00Z. To look at it: SELECT * FROM devices;
 CREATE TABLE registry (
     revision INTEGER NOT NULL          -- counts the transactions that changed something; a server reads what is newer
@@ -63,6 +63,27 @@ CREATE TABLE operator_zone (
     name TEXT NOT NULL REFERENCES operator ON DELETE CASCADE,
     zone TEXT NOT NULL,
     PRIMARY KEY (name, zone)
+) STRICT, WITHOUT ROWID;
+
+-- Where events are posted. What was delivered, and what could not be, is in webhooks.db.
+CREATE TABLE webhook (
+    webhook_id BLOB PRIMARY KEY CHECK (length(webhook_id) = 16),
+    url TEXT NOT NULL,
+    allow_private INTEGER NOT NULL,    -- 1: it may be at an address that is not public, and without TLS
+    secret BLOB NOT NULL CHECK (length(secret) = 32), -- kept whole: every signature needs it
+    agencies INTEGER NOT NULL,         -- bits, as in journal.db
+    categories TEXT NOT NULL,          -- names, with commas; empty: all
+    format TEXT NOT NULL,              -- how events are written: json, geojson
+    after INTEGER NOT NULL,            -- the journal's last cursor when it was added
+    retries INTEGER NOT NULL,          -- how often somebody asked to send its dead letters once more
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A webhook is sent the events of these zones and everything below them.
+CREATE TABLE webhook_zone (
+    webhook_id BLOB NOT NULL REFERENCES webhook ON DELETE CASCADE,
+    zone TEXT NOT NULL,
+    PRIMARY KEY (webhook_id, zone)
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIEW operators AS

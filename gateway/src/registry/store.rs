@@ -11,14 +11,14 @@ use protocol::{Algorithm, DeviceId, Position};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::device::site_at;
-use super::{DeviceKey, SubscriberId};
+use super::{DeviceKey, SubscriberId, WebhookId};
 use crate::sqlite::{self, OpenError, WriterOptions};
 
 /// Name of the file in the data directory.
 pub const REGISTRY_FILE: &str = "registry.db";
 
 /// The layout that this program reads and writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -75,6 +75,15 @@ pub enum StoreError {
     /// No such subscriber. Check the id.
     #[error("there is no subscriber {0}")]
     UnknownSubscriber(SubscriberId),
+    /// No such webhook. Check the id.
+    #[error("there is no webhook {0}")]
+    UnknownWebhook(WebhookId),
+    /// A gateway serves so many. Remove one, or write a larger `webhook.targets_max`.
+    #[error("there are {0} webhooks already, as many as webhook.targets_max allows")]
+    WebhooksFull(usize),
+    /// A row holds agencies, categories or a format that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: webhook {0} has no valid agencies, categories or format")]
+    DamagedWebhook(WebhookId),
 }
 
 /// What is stated about a device at its enrolment.
@@ -454,8 +463,10 @@ pub(super) fn from_stored(millis: i64) -> Time {
 }
 
 mod tokens;
+mod webhooks;
 
 pub(super) use tokens::{read_operator, zones_of};
+pub(super) use webhooks::read_webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use pipeline::DeviceIndex;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use tokio::sync::watch;
 
 use super::store::{
     REGISTRY_FILE, Store, StoreError, from_stored, read_identity, read_operator, read_origin,
-    zones_of,
+    read_webhooks, zones_of,
 };
 use super::{
     Device, Operator, Operators, Registry, Subscriber, SubscriberId, Subscribers, TokenHash,
+    Webhook,
 };
 use crate::sqlite;
 
@@ -25,7 +27,7 @@ use crate::sqlite;
 pub struct Changes {
     /// Devices enrolled, changed or revoked.
     pub devices: u64,
-    /// Whether subscribers and operators were read again.
+    /// Whether subscribers, operators and webhooks were read again.
     pub tokens: bool,
 }
 
@@ -36,6 +38,7 @@ pub struct Watcher {
     registry: Arc<Registry>,
     subscribers: Arc<Subscribers>,
     operators: Arc<Operators>,
+    webhooks: watch::Sender<Vec<Arc<Webhook>>>,
     /// What `PRAGMA data_version` said when the file was last read.
     data_version: Option<i64>,
     /// Everything up to here is in memory.
@@ -51,6 +54,8 @@ pub struct Loaded {
     pub subscribers: Arc<Subscribers>,
     /// The operators.
     pub operators: Arc<Operators>,
+    /// The webhooks, the oldest first.
+    pub webhooks: watch::Receiver<Vec<Arc<Webhook>>>,
     /// To be polled as often as changes should count.
     pub watcher: Watcher,
 }
@@ -76,17 +81,19 @@ fn load_from(data_dir: &Path, devices: usize) -> Result<Loaded, StoreError> {
     let registry = Arc::new(Registry::with_capacity(devices));
     let subscribers = Arc::new(Subscribers::default());
     let operators = Arc::new(Operators::default());
+    let (webhooks_sender, webhooks) = watch::channel(vec![]);
     let connection = sqlite::open_reader(&data_dir.join(REGISTRY_FILE))?;
     let mut watcher = Watcher {
         connection,
         registry: Arc::clone(&registry),
         subscribers: Arc::clone(&subscribers),
         operators: Arc::clone(&operators),
+        webhooks: webhooks_sender,
         data_version: None,
         revision: -1,
     };
     watcher.poll()?;
-    Ok(Loaded { registry, subscribers, operators, watcher })
+    Ok(Loaded { registry, subscribers, operators, webhooks, watcher })
 }
 
 impl Watcher {
@@ -110,6 +117,12 @@ impl Watcher {
             changes.devices = read_devices(&transaction, self.revision, &self.registry)?;
             self.subscribers.replace(read_subscribers(&transaction)?);
             self.operators.replace(read_operators(&transaction)?);
+            let webhooks: Vec<_> = read_webhooks(&transaction)?.into_iter().map(Arc::new).collect();
+            self.webhooks.send_if_modified(|known| {
+                let changed = *known != webhooks;
+                *known = webhooks;
+                changed
+            });
             changes.tokens = true;
         }
         transaction.finish()?;

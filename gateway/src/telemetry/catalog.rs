@@ -56,6 +56,12 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
         "Datagrams that the system dropped because the receive buffer was full.",
     ),
     ("gateway_unproven_total", "Messages without proof, by cause."),
+    ("gateway_webhook_attempts_total", "Attempts to post an event, by outcome."),
+    (
+        "gateway_webhook_dead_letters_dropped_total",
+        "Dead letters dropped because a webhook had too many.",
+    ),
+    ("gateway_webhook_dead_letters_total", "Events that webhooks gave up, by cause."),
 ];
 
 /// What goes up and down.
@@ -80,6 +86,8 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
         "How often the routing has changed since the start, counted from 1.",
     ),
     ("gateway_search_lag_records", "Synced entries that are not indexed."),
+    ("gateway_webhook_failing", "Webhooks whose next event was tried in vain."),
+    ("gateway_webhook_targets", "Webhooks that are served."),
 ];
 
 /// What is distributed.

@@ -1,0 +1,283 @@
+//! Webhooks against targets that fail in every way that targets do, in virtual time.
+
+mod house;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, KeyPair};
+use ring::hmac;
+use rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::TlsAcceptor;
+
+pub(super) use self::house::webhook;
+use self::house::{Answer, House, Target};
+use super::backoff::backoff;
+use crate::config::WebhookConfig;
+use crate::feed::Format;
+use crate::registry::Webhook;
+
+fn config() -> WebhookConfig {
+    WebhookConfig::default()
+}
+
+#[tokio::test]
+async fn what_is_for_a_webhook_comes_in_order_and_signed() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    house.add(1, &target.url(), &["west"]);
+    house.start().await;
+    house.alerts(&["west-1", "east", "west", "town", "west-2"]);
+    let mut ids = vec![];
+    for cursor in [1, 3, 5] {
+        let request = target.request().await;
+        assert_eq!(request.cursor(), cursor);
+        assert_eq!(request.header("content-type"), "application/json");
+        let (id, at) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+        assert_eq!(at, "1772000000");
+        let signed = format!("{id}.{at}.{}", request.body);
+        let signature = request.header("webhook-signature").strip_prefix("v1,").unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        let signature = STANDARD.decode(signature).unwrap();
+        hmac::verify(&key, signed.as_bytes(), &signature).unwrap();
+        ids.push(id.to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn events_are_written_as_the_webhook_asks() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    house.add(1, &target.url(), &["town"]);
+    house.change(|webhook| Some(Webhook { format: Format::Geojson, ..webhook }));
+    house.start().await;
+    house.alerts(&["east"]);
+    let body: serde_json::Value = serde_json::from_str(&target.request().await.body).unwrap();
+    assert_eq!((&body["type"], &body["data"]["type"]), (&"alert".into(), &"Feature".into()));
+    assert_eq!(body["data"]["properties"]["zone"], "east");
+}
+
+#[tokio::test]
+async fn killed_room_goes_on_where_the_ledger_says_and_leaves_nothing_out() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    house.add(1, &target.url(), &["town"]);
+    let mut seen = vec![];
+    for round in 0..12 {
+        house.start().await;
+        house.alerts(&["east", "west"]);
+        // Killed after none, one or two of them: perhaps between an answer and its place on disk.
+        seen.extend(target.cursors(round % 3).await);
+    }
+    house.start().await;
+    house.alerts(&["east"]);
+    while seen.last() != Some(&25) {
+        seen.push(target.request().await.cursor());
+    }
+    let mut last = 0;
+    for cursor in &seen {
+        assert!(*cursor <= last + 1, "{seen:?}");
+        last = last.max(*cursor);
+    }
+}
+
+#[tokio::test]
+async fn failed_event_is_tried_again_before_the_next_and_later_each_time() {
+    let mut house = House::new(config());
+    let answers = [500, 503, 502, 200].map(Answer::status);
+    let mut target = Target::start(answers).await;
+    house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east", "west"]);
+    house.start().await;
+    let mut ids = vec![];
+    for _ in 0..4 {
+        let request = target.request().await;
+        assert_eq!(request.cursor(), 1);
+        ids.push(request.header("webhook-id").to_owned());
+    }
+    assert_eq!(target.cursors(1).await, [2]);
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "a copy is known by its id");
+    let seed = u64::from_be_bytes([1; 8]) ^ 1;
+    let expected: Vec<_> = (1..4).map(|at| backoff(&config(), at, seed, None)).collect();
+    assert_eq!(*house.waits.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn target_that_asks_for_time_gets_it() {
+    let mut house = House::new(config());
+    let busy = |status: u16, after: &str| {
+        Answer::Say(format!(
+            "HTTP/1.1 {status} X\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n"
+        ))
+    };
+    let answers = [busy(429, "90"), busy(503, "4000000"), busy(500, "90")];
+    let mut target = Target::start(answers).await;
+    house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east"]);
+    house.start().await;
+    assert_eq!(target.cursors(4).await, [1; 4]);
+    let waits = house.waits.lock().unwrap().clone();
+    assert_eq!(waits[..2], [Duration::from_secs(90), config().retry_after_max]);
+    assert!(waits[2] <= Duration::from_secs(4), "{waits:?}");
+}
+
+#[tokio::test]
+async fn redirection_is_not_followed() {
+    let mut house = House::new(WebhookConfig { attempts_max: 2, ..config() });
+    let mut elsewhere = Target::start([]).await;
+    let redirect =
+        format!("HTTP/1.1 307 X\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+    let redirect = Answer::Say(redirect);
+    let mut target = Target::start([redirect.clone(), redirect]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east", "west"]);
+    house.start().await;
+    assert_eq!(target.cursors(3).await, [1, 1, 2]);
+    assert_eq!(house.dead(id, 1).await, [(1, "redirected".to_owned())]);
+    assert!(elsewhere.saw_nothing());
+}
+
+#[tokio::test]
+async fn target_that_lies_costs_a_bounded_amount() {
+    let mut house = House::new(WebhookConfig { attempts_max: 1, ..config() });
+    let endless_head = Answer::Endless("HTTP/1.1 200 OK\r\nx: ".to_owned());
+    let endless_body = Answer::Endless("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned());
+    let cut_off = Answer::Say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_owned());
+    let garbage = Answer::Say("no such thing\r\n\r\n".to_owned());
+    let closed = Answer::Say(String::new());
+    let mut target = Target::start([endless_body, cut_off, endless_head, garbage, closed]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east"; 6]);
+    house.start().await;
+    assert_eq!(target.cursors(6).await, [1, 2, 3, 4, 5, 6]);
+    let broken = "broken".to_owned();
+    let expected = [(3, broken.clone()), (4, broken.clone()), (5, broken)];
+    assert_eq!(house.dead(id, 3).await, expected);
+}
+
+#[tokio::test]
+async fn dead_webhooks_cost_nobody_else_anything() {
+    let mut house = House::new(config());
+    let mut silent = Target::start((0..10).map(|_| Answer::Silence)).await;
+    let mut target = Target::start([]).await;
+    for number in 1..=10 {
+        house.add(number, &silent.url(), &["town"]);
+    }
+    house.add(11, &target.url(), &["town"]);
+    house.start().await;
+    house.alerts(&["east"]);
+    silent.cursors(10).await;
+    for cursor in 2..=200 {
+        house.alerts(&["west"]);
+        assert_eq!(target.request().await.cursor(), cursor - 1);
+    }
+    assert!(silent.saw_nothing(), "ten attempts are under way and no more");
+}
+
+#[tokio::test]
+async fn silent_target_is_given_up_after_its_time() {
+    let request_timeout = Duration::from_millis(10);
+    let mut house = House::new(WebhookConfig { request_timeout, attempts_max: 2, ..config() });
+    let mut target = Target::start([Answer::Silence, Answer::Silence]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east"]);
+    house.start().await;
+    let dead = house.dead(id, 1).await;
+    assert_eq!(dead, [(1, "timeout".to_owned())]);
+    assert!(!target.saw_nothing());
+}
+
+#[tokio::test]
+async fn refused_event_becomes_a_dead_letter_and_comes_back_when_somebody_asks() {
+    let mut house = House::new(config());
+    let mut target = Target::start([400, 404, 410].map(Answer::status)).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east", "west"]);
+    house.start().await;
+    assert_eq!(target.cursors(4).await, [1, 1, 1, 2]);
+    assert_eq!(house.dead(id, 1).await, [(1, "rejected".to_owned())]);
+    let retry = |webhook: Webhook| Some(Webhook { retries: webhook.retries + 1, ..webhook });
+    target.answer_next(Answer::status(500));
+    house.change(retry);
+    assert_eq!(target.cursors(1).await, [1]);
+    assert_eq!(house.dead(id, 1).await, [(1, "server".to_owned())]);
+    house.change(retry);
+    assert_eq!(target.cursors(1).await, [1]);
+    assert_eq!(house.dead(id, 0).await, []);
+}
+
+#[tokio::test]
+async fn event_that_fails_for_too_long_is_given_up_whatever_the_attempts() {
+    let age_max = Duration::from_secs(20);
+    let mut house = House::new(WebhookConfig { age_max, attempts_max: 1_000, ..config() });
+    let mut target = Target::start((0..1_000).map(|_| Answer::status(500))).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east"]);
+    house.start().await;
+    assert_eq!(house.dead(id, 1).await, [(1, "server".to_owned())]);
+    let waited: Duration = house.waits.lock().unwrap().iter().sum();
+    assert!((age_max..age_max * 3).contains(&waited), "{waited:?}");
+    assert!(!target.saw_nothing());
+}
+
+#[tokio::test]
+async fn address_that_is_not_public_is_not_connected_to() {
+    let mut house = House::new(WebhookConfig { attempts_max: 1, ..config() });
+    let mut target = Target::start([]).await;
+    let urls = [format!("https://{}/", target.address), format!("http://{}/", target.address)];
+    let ids = [(1, &urls[0]), (2, &urls[1])].map(|(number, url)| house.add(number, url, &["town"]));
+    house.change(|webhook| Some(Webhook { allow_private: false, ..webhook }));
+    house.alerts(&["east"]);
+    house.start().await;
+    assert_eq!(house.dead(ids[0], 1).await, [(1, "private".to_owned())]);
+    assert_eq!(house.dead(ids[1], 1).await, [(1, "garbled".to_owned())]);
+    assert!(target.saw_nothing());
+}
+
+#[tokio::test]
+async fn webhook_is_served_from_its_adding_to_its_removal() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    house.start().await;
+    house.alerts(&["east"; 3]);
+    let id = house.add(1, &target.url(), &["town"]);
+    assert_eq!(target.cursors(3).await, [1, 2, 3]);
+    house.change(|_| None);
+    house.until(|ledger| ledger.progress(id).unwrap().is_none().then_some(())).await;
+    house.alerts(&["east"]);
+    let other = Target::start([]).await;
+    house.add(2, &other.url(), &["town"]);
+    let mut other = other;
+    assert_eq!(other.cursors(4).await, [1, 2, 3, 4]);
+    assert!(target.saw_nothing());
+}
+
+#[tokio::test]
+async fn certificate_must_be_vouched_for() {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let chain = vec![certificate.der().clone()];
+    let server = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain.clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .unwrap();
+    let tls = TlsAcceptor::from(Arc::new(server));
+    let mut target = Target::start_with([], Some(tls)).await;
+    let mut house = House::new(WebhookConfig { attempts_max: 1, ..config() });
+    let url = format!("https://localhost:{}/", target.address.port());
+    let id = house.add(1, &url, &["town"]);
+    house.alerts(&["east"]);
+    house.start().await;
+    assert_eq!(house.dead(id, 1).await, [(1, "tls".to_owned())]);
+    assert!(target.saw_nothing());
+    house.roots.add(chain.into_iter().next().unwrap()).unwrap();
+    house.start().await;
+    house.alerts(&["west"]);
+    assert_eq!(target.cursors(1).await, [2]);
+}
