@@ -7,6 +7,7 @@
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
+mod audience;
 mod backlog;
 mod chunk;
 mod cursor;
@@ -17,6 +18,7 @@ mod geojson;
 mod head;
 mod heads;
 mod http;
+mod place;
 mod problem;
 mod refusal;
 mod shape;

@@ -139,11 +139,14 @@ impl Subscription {
         if let Err(refusal) = self.access.renew(&self.feed) {
             return Step::Close(refusal.title());
         }
+        if self.access.sight() != self.shape.sight {
+            return Step::Close("this token sees places otherwise from here on");
+        }
         let Some(chunk) = chunk else {
             self.position = tip;
             return Step::Again;
         };
-        let (bytes, events) = chunk.select(self.position, |zone| self.access.allows(zone));
+        let (bytes, events) = chunk.select(self.position, |audience| self.access.allows(audience));
         self.position = chunk.last();
         if events > 0 {
             metrics::counter!("gateway_feed_events_total").increment(events as u64);

@@ -12,7 +12,7 @@ use gateway::config::{FeedConfig, JournalConfig};
 use gateway::feed::{Feed, FeedParts, Heads};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{ApiParts, OperatorParts, serve};
-use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
+use gateway::registry::{Limits, Subscriber, SubscriberId, Subscribers, TokenHash};
 use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
@@ -158,6 +158,7 @@ impl City {
         let subscriber = Subscriber {
             id: SubscriberId([1; 16]),
             zones: zones.iter().copied().map(ZoneId::new).collect(),
+            limits: Limits::default(),
             expires_at: Time(expires_at),
         };
         self.grants.lock().unwrap().insert(token.to_owned(), subscriber);

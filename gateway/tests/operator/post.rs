@@ -11,7 +11,7 @@ use gateway::feed::{Feed, FeedParts, Heads};
 use gateway::journal::Journal;
 use gateway::operator::{ApiParts, Decider, Deciding, OperatorParts, serve};
 use gateway::registry::{
-    DeviceKey, Enrolment, Operator, Role, Store, Subscriber, SubscriberId, TokenHash, load,
+    DeviceKey, Enrolment, Limits, Operator, Role, Store, Subscriber, SubscriberId, TokenHash, load,
 };
 use gateway::search::Index;
 use pipeline::{
@@ -176,7 +176,8 @@ fn fill_registry(folder: &std::path::Path) {
         store.add_operator(&operator, TokenHash::of(name), Time(0)).unwrap();
     }
     let zones = vec![ZoneId::new("town")];
-    let subscriber = Subscriber { id: SubscriberId([1; 16]), zones, expires_at: day };
+    let subscriber =
+        Subscriber { id: SubscriberId([1; 16]), zones, limits: Limits::default(), expires_at: day };
     store.add_subscriber(&subscriber, TokenHash::of("centre"), Time(0)).unwrap();
 }
 
