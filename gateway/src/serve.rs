@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::desk::{InForce, RecallError};
-use crate::feed::{Feed, FeedParts};
+use crate::feed::{Attendance, Feed, FeedParts};
 use crate::identity::{self, Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
 use crate::journal::JournalError;
@@ -117,6 +117,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
+        attendance: Attendance::new(watch::channel(Arc::default()).1),
         subscribers: Arc::clone(&enrolled.subscribers),
         operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),

@@ -111,6 +111,11 @@ impl Access {
         audience.has(&self.entitlement, &self.limits)
     }
 
+    /// The zones that the token names.
+    pub(super) fn granted(&self) -> &[ZoneId] {
+        self.holder.zones()
+    }
+
     /// How exactly places may be seen.
     pub(super) fn sight(&self) -> Sight {
         self.limits.sight

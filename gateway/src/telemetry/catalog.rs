@@ -19,6 +19,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ),
     ("gateway_feed_bytes_total", "Bytes of events handed to subscribers."),
     ("gateway_feed_events_total", "Events handed to subscribers."),
+    ("gateway_feed_gaps_total", "Subscribers told that they stay behind, and closed."),
     (
         "gateway_feed_left_to_journal_total",
         "Entries that came faster than they could be encoded and were left to the journal.",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
 use gateway::desk::Undecided;
-use gateway::feed::{Feed, FeedParts, Heads};
+use gateway::feed::{Attendance, Feed, FeedParts, Heads};
 use gateway::journal::Journal;
 use gateway::operator::{ApiParts, Decider, Deciding, OperatorParts, serve};
 use gateway::registry::{
@@ -201,6 +201,7 @@ impl Post {
             journal: journal.clone(),
             cursor_key: [7; 16],
             zones: Arc::clone(&zones),
+            attendance: Attendance::new(watch::channel(Arc::default()).1),
             subscribers: Arc::clone(&loaded.subscribers),
             operators: Arc::clone(&loaded.operators),
             config: FeedConfig::default(),
