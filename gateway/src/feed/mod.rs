@@ -7,6 +7,8 @@
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
+mod attendance;
+mod audience;
 mod backlog;
 mod chunk;
 mod cursor;
@@ -17,6 +19,8 @@ mod geojson;
 mod head;
 mod heads;
 mod http;
+mod lag;
+mod place;
 mod problem;
 mod refusal;
 mod shape;
@@ -26,6 +30,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 
+pub use attendance::{Attendance, Attended};
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;

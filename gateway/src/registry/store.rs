@@ -18,7 +18,7 @@ use crate::sqlite::{self, OpenError, WriterOptions};
 pub const REGISTRY_FILE: &str = "registry.db";
 
 /// The layout that this program reads and writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -72,6 +72,9 @@ pub enum StoreError {
     /// A row holds a role that no version of this program writes. Restore the file.
     #[error("registry.db is damaged: operator {0:?} has no valid role")]
     DamagedOperator(String),
+    /// A row holds a limit that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: subscriber {0} has no valid limits")]
+    DamagedSubscriber(SubscriberId),
     /// No such subscriber. Check the id.
     #[error("there is no subscriber {0}")]
     UnknownSubscriber(SubscriberId),
@@ -455,7 +458,7 @@ pub(super) fn from_stored(millis: i64) -> Time {
 
 mod tokens;
 
-pub(super) use tokens::{read_operator, zones_of};
+pub(super) use tokens::{read_operator, read_subscriber};
 
 #[cfg(test)]
 mod tests;
