@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Answer, Cursor, Entry, Input, Recollected, Record};
+use pipeline::{Cursor, Entry, Input, Recollected, Record};
 use protocol::{AlertId, MessageId};
 use tokio::sync::mpsc;
 
@@ -84,7 +84,7 @@ impl Answers {
         let Some(raise) = self.raise_at(cursor, alert)? else { return Ok(None) };
         let device_index = self.registry.index_of(&raise.device);
         let promoted = self.lookup.is_promoted(alert)?;
-        let answer = Answer::Waiting;
+        let answer = self.lookup.answer(alert)?;
         Ok(Some(Recollected { raise: Arc::new(raise), device_index, promoted, answer }))
     }
 

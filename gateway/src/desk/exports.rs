@@ -10,9 +10,10 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "in_hand",
     "unindexed",
+    "open_alerts",
     "standings",
     "blocks",
     "presses",
@@ -66,7 +67,7 @@ fn decided(decision: &Decision) {
         Actor::Rule(rule) => rule.name(),
     };
     let verdict = match decision.act {
-        Act::Verdict(verdict) => verdict.name(),
+        Act::Verdict(verdict) | Act::Resolve(verdict) => verdict.name(),
         _ => "none",
     };
     let act = decision.act.name();
@@ -76,10 +77,11 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, admission, .. } = *sizes;
+    let DeskSizes { in_hand, unindexed, open_alerts, admission, .. } = *sizes;
     [
         in_hand,
         unindexed,
+        open_alerts,
         admission.standings,
         admission.blocks,
         admission.presses,

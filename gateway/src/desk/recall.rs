@@ -9,7 +9,7 @@ use crate::clock;
 use crate::hints::Hints;
 use crate::journal::{JournalError, Reader};
 use crate::registry::Registry;
-use crate::search::{Lookup, SearchError};
+use crate::search::{Lookup, Prepared, SearchError};
 
 /// Lines read at once.
 const AT_ONCE: usize = 10_000;
@@ -75,6 +75,9 @@ pub fn recall(
             tell(Input::Stands { index, device, standing });
         }
     })?;
+    for (zone, Prepared { posture, drill_until }) in lookup.preparations()? {
+        tell(Input::Prepared { zone, drill_until, posture });
+    }
     let newest = reader.read_after(Cursor(indexed.0.saturating_sub(1)), AT_ONCE)?;
     let since = told_since(newest.last(), now, horizon);
     let first = lookup.first_since(since)?.min(indexed.next());

@@ -39,6 +39,7 @@ pub(crate) use event::{Content, Flags, message_value, time_text};
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;
+pub(crate) use place::Place;
 pub use problem::Problem;
 pub use shape::{Format, Shape, View};
 pub use stall::{BEATS_PER_TIMEOUT, Pulse, Stall, Streams};

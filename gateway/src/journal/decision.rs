@@ -96,7 +96,7 @@ pub(super) fn insert(decisions: &mut Statement<'_>, decision: &Decision) -> rusq
 }
 
 /// What an act names beside its alert.
-fn object(act: &Act) -> Option<&str> {
+pub(crate) fn object(act: &Act) -> Option<&str> {
     match act {
         Act::Assign { to } => Some(to),
         Act::Escalate { to } => to.as_ref().map(ZoneId::as_str),

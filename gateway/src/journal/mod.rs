@@ -26,8 +26,10 @@ mod standing;
 pub(crate) mod testing;
 mod writer;
 
+pub(crate) use decision::object;
 pub use log::Journal;
 pub use reader::Reader;
+pub(crate) use row::zones_text;
 pub(crate) use standing::{standing, standing_text};
 pub use writer::{Writer, WriterHandle};
 

@@ -92,7 +92,7 @@ pub(super) fn insert(
         record.carrier as u8,
         record.disposition as u8,
         record.joins.as_ref().map(|alert| alert.as_bytes().as_slice()),
-        also_text(&record.also),
+        zones_text(&record.also),
         record.agencies.bits(),
         incident.as_ref().map(|alert| alert.as_bytes().as_slice()),
         record.raised_at.map(|at| at.0.cast_signed()),
@@ -113,7 +113,7 @@ fn is_own_alert(record: &Record, alert: &AlertId) -> bool {
 }
 
 /// Zones as one text; nothing if there are none. Ids have no spaces.
-fn also_text(zones: &[ZoneId]) -> Option<String> {
+pub(crate) fn zones_text(zones: &[ZoneId]) -> Option<String> {
     let ids: Vec<_> = zones.iter().map(ZoneId::as_str).collect();
     (!ids.is_empty()).then(|| ids.join(" "))
 }

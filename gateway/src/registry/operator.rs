@@ -15,7 +15,8 @@ pub const OPERATOR_BLOCK_MAX: Span = Span::from_secs(86_400);
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Sees alerts and devices, gives verdicts, notes appeals, blocks for [`OPERATOR_BLOCK_MAX`] at most, unblocks.
+    /// Sees alerts and devices, answers alerts, declares drills and postures, gives verdicts, notes appeals, blocks for
+    /// [`OPERATOR_BLOCK_MAX`] at most, unblocks.
     Operator,
     /// The same without that limit, and sees whose a device is.
     Supervisor,
@@ -58,7 +59,7 @@ impl Role {
         self == Self::Supervisor
     }
 
-    /// Whether its word counts: verdicts, blocks, appeals.
+    /// Whether its word counts: answers, verdicts, blocks, appeals, drills, postures.
     #[must_use]
     pub fn decides(self) -> bool {
         matches!(self, Self::Operator | Self::Supervisor)

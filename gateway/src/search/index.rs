@@ -6,16 +6,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pipeline::{Act, Carrier, Cursor, Disposition, Entry, Rule, Verdict};
+use pipeline::{Act, Agencies, Agency, Carrier, Cursor, Disposition, Entry, Rule, Verdict, ZoneId};
 use protocol::{Category, Kind, Label};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{SearchError, fill};
 use crate::sqlite::{self, Synchronous, WriterOptions};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of [`SCHEMA`]. Another version is built again, not migrated.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `PRAGMA application_id`: "KtSe".
 const APPLICATION_ID: i64 = 0x4b74_5365;
 /// Pages kept in memory, in KiB: what one batch changes in the trees of two million random keys.
@@ -146,6 +146,8 @@ fn name_numbers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Act::NAMES.iter().try_for_each(|(act, of)| name("acts", u32::from(*act), of))?;
     Rule::ALL.iter().try_for_each(|it| name("rules", *it as u32, it.name()))?;
     Verdict::ALL.iter().try_for_each(|it| name("verdicts", *it as u32, it.name()))?;
+    let bit = |agency: &Agency| u32::from(Agencies::NONE.with(*agency).bits());
+    Agency::ALL.iter().try_for_each(|it| name("agencies", bit(it), it.name()))?;
     Label::ALL.iter().try_for_each(|label| name("labels", *label as u32, label.name()))
 }
 
@@ -154,6 +156,12 @@ pub(super) fn position(connection: &Connection) -> rusqlite::Result<Cursor> {
     u64::try_from(cursor)
         .map(Cursor)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))
+}
+
+/// The zones that the text in `column` names.
+pub(super) fn zones(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<ZoneId>> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    Ok(text.map(|text| text.split(' ').map(ZoneId::new).collect()).unwrap_or_default())
 }
 
 fn connect_and_read(path: &Path) -> Result<(Connection, Cursor), SearchError> {
@@ -184,7 +192,7 @@ pub(super) fn remove(path: &Path) -> Result<(), SearchError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use pipeline::Record;
+    use pipeline::{Decision, Posture, Record};
     use protocol::{Counters, DeviceId};
 
     use super::*;
@@ -203,7 +211,10 @@ mod tests {
         let path = dir.path().join("search.db");
         let mut index = Index::open(&path, Cursor(0)).unwrap();
         let alert = record(1).message_id.alert();
-        let mut all = records(1..=20);
+        let mut all = records(1..=19);
+        let agencies = Agencies::NONE.with(Agency::Fire);
+        let also = ["kota", "blimbing"].map(ZoneId::new).to_vec();
+        all.push(Record { agencies, also, ..record(20) }.into());
         all.push(update(21, alert).into());
         all.push(
             Record { kind: Kind::Heartbeat, alert: None, incident: None, ..record(22) }.into(),
@@ -215,8 +226,8 @@ mod tests {
         for record in all.iter().filter_map(Entry::message) {
             let found = lookup.find(record.message_id).unwrap().unwrap();
             assert_eq!(
-                (found.cursor, found.device, &found.zone),
-                (record.cursor, record.device, &record.zone)
+                (found.cursor, found.device, &found.zone, found.agencies, &found.also),
+                (record.cursor, record.device, &record.zone, record.agencies, &record.also)
             );
         }
         assert_eq!(lookup.find(record(23).message_id).unwrap(), None);
@@ -330,5 +341,30 @@ mod tests {
             })
             .unwrap();
         assert_eq!(audit, 1);
+        let acknowledged = Decision { act: Act::Acknowledge, ..decision(7, 2) };
+        // The verdict before it had taken the alert up.
+        let prepared = Decision { act: Act::Posture(Posture::Special), ..decision(8, 2) };
+        index.add(&[acknowledged.into(), prepared.into()]).unwrap();
+        let words: (String, String, String, String, String) = index
+            .connection
+            .query_row(
+                "SELECT answer, answered_by, answered_at, agencies, incident FROM alerts WHERE alert = ?1",
+                [alert.to_string()],
+                |row| row.try_into(),
+            )
+            .unwrap();
+        let (answer, by, at, agencies, incident) = words;
+        assert_eq!((&*answer, &*by, &*at), ("acknowledged", "siti", "2027-01-15T08:00:00.000Z"));
+        assert_eq!(agencies, "police fire medical disaster counter_terrorism");
+        assert_eq!(incident, alert.to_string());
+        let zone: (String, Option<String>, i64) = index
+            .connection
+            .query_row(
+                "SELECT posture, drill_until, open_alerts FROM zones_state WHERE zone = 'klojen'",
+                [],
+                |row| row.try_into(),
+            )
+            .unwrap();
+        assert_eq!(zone, ("special".to_owned(), None, 1));
     }
 }

@@ -12,7 +12,7 @@ use crate::{journal, sqlite};
 
 /// The fourth column: held, and not promoted since.
 const FIND: &str = "SELECT entries.cursor, device_id, zone, disposition = ?2 \
-     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us FROM message_ids \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us, agencies, also FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
 
 /// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
@@ -165,20 +165,21 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let received_at: i64 = row.get(4)?;
     let received_at = u64::try_from(received_at)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(4, received_at))?;
+    let agencies = Agencies::from_bits(row.get(5)?).ok_or_else(foreign)?;
     Ok(Found {
         cursor: Cursor(cursor),
         device,
         zone,
         held: row.get(3)?,
         received_at: Time(received_at),
-        agencies: Agencies::ALL,
-        also: vec![],
+        agencies,
+        also: index::zones(row, 6)?,
     })
 }
 
-/// Text that no version of this program writes: the index is damaged.
+/// A value that no version of this program writes: the index is damaged.
 fn foreign() -> rusqlite::Error {
-    let problem = "a standing that this program does not write";
+    let problem = "a value that this program does not write";
     rusqlite::Error::FromSqlConversionFailure(1, Type::Text, problem.into())
 }
 

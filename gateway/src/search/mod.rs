@@ -20,7 +20,8 @@ mod indexer;
 mod lookup;
 
 pub use ask::{
-    AlertPage, AlertQuery, AlertRow, AlertState, DecisionPage, DecisionQuery, DeviceRow, Period,
+    AlertPage, AlertQuery, AlertRow, AlertState, AnswerState, DecisionPage, DecisionQuery,
+    DeviceRow, Period, Prepared,
 };
 pub use index::Index;
 pub use indexer::{Indexer, IndexerHandle};

@@ -3,7 +3,7 @@
 -- file, and it is built again. It holds no place, no signed bytes and no operator's words; those are in journal.db under
 -- the same cursor.
 --
--- Reading it: `messages`, `alerts`, `audit` and `devices_standing` are in words. What is indexed:
+-- Reading it: `messages`, `alerts`, `audit`, `devices_standing` and `zones_state` are in words. What is indexed:
 --   SELECT * FROM alerts WHERE cursor = (SELECT cursor FROM message_ids WHERE message_id = x'0123...');
 --   SELECT * FROM alerts WHERE zone = 'klojen' ORDER BY cursor DESC LIMIT 20;
 --   SELECT * FROM messages WHERE received_at_us >= unixepoch('now', '-1 hour') * 1000000;
@@ -31,7 +31,11 @@ CREATE TABLE entries (
   labels         INTEGER NOT NULL,     -- sum of labels.bit
   carrier        INTEGER NOT NULL,     -- carriers.carrier
   disposition    INTEGER NOT NULL,     -- dispositions.disposition
-  joins          BLOB                  -- 16 bytes; the open alert that a raise joined
+  joins          BLOB,                 -- 16 bytes; the open alert that a raise joined
+  also           TEXT,                 -- ids of other zones paged for a raise from its first moment, by spaces
+  agencies       INTEGER NOT NULL,     -- sum of agencies.bit; who is to answer
+  incident       BLOB                  -- 16 bytes; the incident that a raise belongs to, by its first alert's id;
+                                       --   NULL: this is its first, or no raise
 ) STRICT;
 CREATE INDEX entries_by_time  ON entries (received_at_us);
 CREATE INDEX entries_by_zone  ON entries (zone);
@@ -71,8 +75,9 @@ CREATE TABLE decisions (
   device_id     BLOB,                 -- 16 bytes
   alert_id      BLOB,                 -- 16 bytes
   zone          TEXT    NOT NULL,
-  verdict       INTEGER,              -- verdicts.verdict
-  until_us      INTEGER               -- when a block or a probation ends
+  verdict       INTEGER,              -- verdicts.verdict, where the act is a verdict or resolves
+  until_us      INTEGER,              -- when a block, a probation or a drill ends
+  object        TEXT                  -- who is sent; the zone that is paged from here on (NULL: everybody); the posture
 ) STRICT;
 CREATE INDEX decisions_by_time     ON decisions (decided_at_us);
 CREATE INDEX decisions_by_zone     ON decisions (zone);
@@ -90,6 +95,20 @@ CREATE TABLE standings (
   standing           TEXT    NOT NULL   -- JSON, as the decision states it
 ) STRICT, WITHOUT ROWID;
 
+-- What operators set for each zone, by the latest such decision: its posture, and until when a drill is declared. A start
+-- reads this, not the journal.
+CREATE TABLE preparations (
+  zone           TEXT PRIMARY KEY,
+  posture        TEXT,                  -- NULL: nobody set one
+  drill_until_us INTEGER                -- NULL: nobody declared one
+) STRICT, WITHOUT ROWID;
+
+-- How many alerts of each zone are open: somebody was paged, and nobody resolved them since.
+CREATE TABLE open_alerts (
+  zone   TEXT PRIMARY KEY,
+  alerts INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The names of the numbers.
 CREATE TABLE kinds      (kind     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE categories (category INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
@@ -99,6 +118,7 @@ CREATE TABLE dispositions (disposition INTEGER PRIMARY KEY, name TEXT NOT NULL) 
 CREATE TABLE acts       (act      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE rules      (rule     INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 CREATE TABLE verdicts   (verdict  INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE agencies   (bit      INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
 -- Every message in words.
 CREATE VIEW messages AS
@@ -143,11 +163,40 @@ SELECT
     ELSE messages.disposition
   END AS state,
   (SELECT name FROM decisions JOIN verdicts USING (verdict)
-   WHERE decisions.alert_id = entries.message_id AND act = 1 ORDER BY cursor DESC LIMIT 1) AS verdict,
+   WHERE decisions.alert_id = entries.message_id AND act IN (1, 11) ORDER BY cursor DESC LIMIT 1) AS verdict,
+  CASE answered.act WHEN 11 THEN 'resolved' WHEN 10 THEN 'assigned' WHEN 9 THEN 'acknowledged' WHEN 1 THEN 'acknowledged'
+    ELSE 'waiting' END                                          AS answer,
+  answered.operator                                             AS answered_by,
+  strftime('%Y-%m-%dT%H:%M:%S', answered.decided_at_us / 1000000, 'unixepoch')
+    || printf('.%03dZ', answered.decided_at_us / 1000 % 1000)   AS answered_at,
+  entries.also,
+  (SELECT group_concat(name, ' ') FROM (SELECT name FROM agencies WHERE entries.agencies & bit ORDER BY bit)) AS agencies,
+  lower(hex(coalesce(entries.incident, entries.message_id)))    AS incident,
   entries.received_at_us
 FROM entries
 JOIN messages USING (cursor)
+-- The latest of those that answer it since it was last opened; where there is none, the first verdict. What joined an
+-- alert is answered as that one is.
+LEFT JOIN decisions AS answered ON answered.cursor = (
+  SELECT coalesce(max(CASE WHEN act <> 1 THEN cursor END), min(cursor)) FROM decisions
+  WHERE decisions.alert_id = coalesce(entries.joins, entries.message_id) AND act IN (1, 9, 10, 11) AND cursor > coalesce(
+    (SELECT max(cursor) FROM decisions
+     WHERE decisions.alert_id = coalesce(entries.joins, entries.message_id) AND act = 12), 0)
+)
 WHERE entries.kind = 1;
+
+-- What is set for each zone at this moment, and how many of its alerts are open. A zone that is not here: nothing.
+CREATE VIEW zones_state AS
+SELECT
+  zone,
+  coalesce(posture, 'routine')                                  AS posture,
+  CASE WHEN drill_until_us > unixepoch('now') * 1000000 THEN
+    strftime('%Y-%m-%dT%H:%M:%SZ', drill_until_us / 1000000, 'unixepoch')
+  END                                                           AS drill_until,
+  coalesce(alerts, 0)                                           AS open_alerts
+FROM (SELECT zone FROM preparations UNION SELECT zone FROM open_alerts)
+LEFT JOIN preparations USING (zone)
+LEFT JOIN open_alerts  USING (zone);
 
 -- Every decision in words. Why, and on what evidence, is in journal.db.
 CREATE VIEW audit AS
@@ -162,6 +211,7 @@ SELECT
   lower(hex(alert_id))                                          AS alert,
   zone,
   strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until,
+  object,
   decided_at_us
 FROM decisions
 LEFT JOIN acts     USING (act)

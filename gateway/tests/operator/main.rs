@@ -5,6 +5,7 @@
     reason = "a test stops where its setup fails"
 )]
 
+mod answers;
 mod decisions;
 mod post;
 mod questions;

@@ -19,8 +19,8 @@ use pipeline::{
     Request, Standing, Strike, Time, Verdict, ZoneId, Zones,
 };
 use protocol::{
-    AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
-    Position,
+    AlertId, Algorithm, Category, Counters, DeviceId, Kind, Label, Labels, Message, MessageId,
+    Nonce, Position,
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
@@ -100,6 +100,47 @@ fn past() -> Vec<Entry> {
     entries.push(verdict.into());
     entries.push(promotion.into());
     entries
+}
+
+/// At `cursor`, a minute after the line before it: siti decides `act` about the raise at `on`.
+pub(crate) fn decided(cursor: u64, on: u64, act: Act) -> Entry {
+    let raise = raise(on);
+    Entry::Decision(Decision {
+        cursor: Cursor(cursor),
+        decided_at: Time(NOW.0 - 3_600_000_000 + cursor * 60_000_000),
+        actor: Actor::Operator("siti".into()),
+        act,
+        device: Some(raise.device),
+        alert: Some((alert(on), Cursor(on))),
+        zone: raise.zone,
+        reason: None,
+        evidence: vec![],
+        standing: None,
+        raise: None,
+    })
+}
+
+/// At `cursor`: siti sets something for a zone.
+pub(crate) fn prepared(cursor: u64, zone: &str, act: Act) -> Entry {
+    let Entry::Decision(decision) = decided(cursor, 1, act) else { unreachable!() };
+    Entry::Decision(Decision { device: None, alert: None, zone: ZoneId::new(zone), ..decision })
+}
+
+/// An update at `cursor` of the alert at `on`, from this place.
+pub(crate) fn moved(cursor: u64, on: u64, place: Option<Position>) -> Entry {
+    let raise = raise(cursor);
+    let message = Message { position: place, ..Message::raise(raise.counters, Nonce([5; 8])) };
+    let signed = protocol::assemble(Algorithm::EdDsa, &raise.device, &message.encode(), &[0; 64]);
+    let labels = place.map_or(Labels::NONE.with(Label::NoPosition), |_| Labels::NONE);
+    Entry::Message(Record {
+        kind: Kind::Update,
+        alert: Some(alert(on)),
+        disposition: Disposition::Follows,
+        incident: None,
+        labels,
+        signed: signed.into(),
+        ..raise
+    })
 }
 
 /// The alert that the message at `cursor` opened.
@@ -186,18 +227,24 @@ impl Post {
     /// reads and agus is an sre, all of the whole town; lost has a zone that is not drawn, late an expired token; centre
     /// is a subscriber.
     pub(crate) async fn start() -> Self {
+        Self::after(vec![]).await
+    }
+
+    /// The same, and these lines behind that past.
+    pub(crate) async fn after(more: Vec<Entry>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (journal, search) = (dir.path().join("journal.db"), dir.path().join("search.db"));
-        let entries = past();
+        let entries = [past(), more].concat();
+        let end = entries.last().unwrap().cursor();
         let mut written = Journal::open(&journal, &JournalConfig::default()).unwrap();
         written.append(&entries).unwrap();
         drop(written);
-        Index::open(&search, Cursor(16)).unwrap().add(&entries).unwrap();
+        Index::open(&search, end).unwrap().add(&entries).unwrap();
         fill_registry(dir.path());
         let loaded = load(dir.path()).unwrap();
         let zones = Arc::new(ArcSwap::from_pointee(town()));
         let feed = Feed::new(FeedParts {
-            heads: Heads::new(&FeedConfig::default(), Cursor(16)),
+            heads: Heads::new(&FeedConfig::default(), end),
             journal: journal.clone(),
             cursor_key: [7; 16],
             zones: Arc::clone(&zones),

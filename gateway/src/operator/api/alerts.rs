@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use pipeline::Entry;
+use pipeline::{Answer, Entry, Record};
 use protocol::{AlertId, Category, DeviceId, Label};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ use super::caller::Caller;
 use super::query::{self, Paging};
 use super::refusal::Refusal;
 use super::{Api, sealed};
-use crate::feed::{Content, CursorCodec, Flags, decision_value, message_value, time_text};
-use crate::search::{AlertQuery, AlertRow, AlertState, DecisionQuery};
+use crate::feed::{Content, CursorCodec, Flags, Place, decision_value, message_value, time_text};
+use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery};
 
 /// Messages, and decisions, that are shown with one alert, at most.
 const FOLLOWERS_MAX: u32 = 100;
@@ -30,6 +30,7 @@ struct Asked {
     zone: Option<String>,
     device: Option<String>,
     state: Option<String>,
+    answer: Option<String>,
     category: Option<String>,
     before: Option<String>,
     limit: Option<usize>,
@@ -54,8 +55,37 @@ struct AlertData {
     joins: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent: Option<bool>,
+    answer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assigned_to: Option<String>,
+    incident_id: String,
+    agencies: Vec<&'static str>,
+    paged_zones: PagedData,
+    last_position: Option<LastPlace>,
     #[serde(flatten)]
     content: Content,
+}
+
+/// Whom an alert was put before so far.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PagedData {
+    /// `"all"`: everybody entitled.
+    Everybody(&'static str),
+    /// These zones.
+    Zones(Vec<String>),
+}
+
+/// Where whoever pressed was last, as far as they said.
+#[derive(Serialize)]
+struct LastPlace {
+    at: String,
+    #[serde(flatten)]
+    place: Place,
 }
 
 impl AlertData {
@@ -63,6 +93,12 @@ impl AlertData {
     fn new(row: &AlertRow, volumes: &mut Volumes) -> Self {
         let record = volumes.message(row.cursor);
         let content = record.as_ref().map(Content::of).unwrap_or_default();
+        let (answered_by, answered_at) = match &row.answer {
+            Answer::Waiting => (None, None),
+            Answer::Acknowledged { by, at }
+            | Answer::Assigned { by, at, .. }
+            | Answer::Resolved { by, at } => (Some(by.to_string()), Some(time_text(*at))),
+        };
         Self {
             alert_id: row.alert.to_string(),
             device_id: row.device.to_string(),
@@ -76,6 +112,19 @@ impl AlertData {
             verdict: row.verdict.map(pipeline::Verdict::name),
             joins: row.joins.map(|alert| alert.to_string()),
             silent: row.labels.contains(Label::Silent).then_some(true),
+            answer: AnswerState::of(&row.answer).name(),
+            answered_by,
+            answered_at,
+            assigned_to: row.assigned_to.as_ref().map(ToString::to_string),
+            incident_id: row.incident.to_string(),
+            agencies: row.agencies.iter().map(pipeline::Agency::name).collect(),
+            paged_zones: match row.paged_all {
+                true => PagedData::Everybody("all"),
+                false => {
+                    PagedData::Zones(row.paged_zones.iter().map(ToString::to_string).collect())
+                }
+            },
+            last_position: LastPlace::of(row, record.as_ref(), volumes),
             content,
         }
     }
@@ -90,6 +139,23 @@ impl AlertData {
             "geometry": geometry,
             "properties": serde_json::to_value(self)?,
         }))
+    }
+}
+
+impl LastPlace {
+    /// What the latest message with a place says, or the raise. A place that cannot be read is left out, and the rest of
+    /// the answer is given without.
+    fn of(row: &AlertRow, raise: Option<&Record>, volumes: &mut Volumes) -> Option<Self> {
+        let latest = volumes.lookup.places(row.alert, None, 1).unwrap_or_else(|error| {
+            tracing::warn!(%error, "an answer leaves out where an alert was last seen");
+            vec![]
+        });
+        let latest = latest.first().and_then(|cursor| volumes.message(*cursor));
+        let said = |record: &Record| {
+            let place = Content::of(record).position?;
+            Some(Self { at: time_text(record.received_at), place })
+        };
+        latest.as_ref().and_then(said).or_else(|| raise.and_then(said))
     }
 }
 
@@ -118,7 +184,7 @@ impl Format {
     }
 }
 
-const GEO_JSON: &str = "application/geo+json";
+pub(super) const GEO_JSON: &str = "application/geo+json";
 
 /// Searches.
 pub(super) async fn list(
@@ -137,6 +203,7 @@ pub(super) async fn list(
         period: paging.period,
         device: asked.device.as_deref().map(query::id).transpose()?.map(DeviceId),
         state: query::named("state", asked.state.as_deref(), AlertState::from_name)?,
+        answer: query::named("answer", asked.answer.as_deref(), AnswerState::from_name)?,
         category: query::named("category", asked.category.as_deref(), Category::from_name)?,
         limit: paging.limit,
     };
@@ -197,8 +264,8 @@ pub(super) async fn show(
             let Some(row) = volumes.lookup.alert(alert)? else {
                 return Ok(Err(Refusal::UnknownAlert(alert)));
             };
-            if let Err(refusal) = caller.must_reach(&row.zone) {
-                return Ok(Err(refusal));
+            if !caller.allows_alert(&row) {
+                return Ok(Err(Refusal::OutOfReach));
             }
             with_followers(&row, &caller, &codec, volumes).map(Ok)
         })
@@ -214,15 +281,20 @@ fn with_followers(
 ) -> Result<Value, BookError> {
     let mut messages = vec![];
     for cursor in volumes.lookup.followers(row, FOLLOWERS_MAX)? {
-        let seen = volumes.message(cursor).filter(|record| caller.allows(&record.zone));
+        let seen = volumes
+            .message(cursor)
+            .filter(|record| record.alert == Some(row.alert) || caller.allows(&record.zone));
         messages.extend(seen.and_then(|record| message_value(&record).ok()));
     }
     let limit = usize::try_from(FOLLOWERS_MAX).unwrap_or(usize::MAX);
     let about = DecisionQuery { alert: Some(row.alert), limit, ..DecisionQuery::default() };
-    let decided = volumes.lookup.decisions(&about, |zone| caller.allows(zone))?;
+    let decided = volumes.lookup.decisions(&about, |_| true)?;
     let mut decisions = vec![];
     for cursor in decided.decisions {
-        if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)? {
+        // Whoever may see the alert may see what was decided about it, but not always what about its device.
+        if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)?
+            && (decision.act.is_about_an_alert() || caller.allows(&decision.zone))
+        {
             decisions.extend(decision_value(&decision, codec).ok());
         }
     }

@@ -9,6 +9,7 @@ use super::Api;
 use super::refusal::Refusal;
 use crate::feed::{Entitlement, bearer};
 use crate::registry::{Operator, TokenError};
+use crate::search::AlertRow;
 
 /// Somebody with a token that is good at this moment.
 pub(super) struct Caller {
@@ -70,7 +71,28 @@ impl Caller {
         self.entitlement.allows(zone)
     }
 
-    /// The same as a result.
+    /// Whether they may see this alert: a zone of theirs was paged for it.
+    pub(super) fn allows_alert(&self, alert: &AlertRow) -> bool {
+        alert.paged_all || alert.paged_zones.iter().any(|zone| self.allows(zone))
+    }
+
+    /// The tree of zones in force.
+    pub(super) fn tree(&self) -> &Zones {
+        &self.zones
+    }
+
+    /// The zone with this id, in which they may act.
+    ///
+    /// # Errors
+    /// If there is no such zone, or if it is out of their reach.
+    pub(super) fn zone(&self, id: &str) -> Result<ZoneId, Refusal> {
+        let zone = self.zones.find(id).map(|index| self.zones.id(index));
+        let zone = zone.ok_or_else(|| Refusal::UnknownZone(id.to_owned()))?;
+        self.must_reach(&zone)?;
+        Ok(zone)
+    }
+
+    /// Whether they may see what belongs to `zone`, as a result.
     ///
     /// # Errors
     /// If they may not.

@@ -1,4 +1,5 @@
-//! What operators decide: verdicts on alerts; blocks, their end, and appeals of devices.
+//! What operators decide about devices: verdicts on alerts; blocks, their end, and appeals. And how anything is asked of
+//! the desk.
 //!
 //! The role is asked here; whether there is such an alert, whether it lies within reach and whether there is anything to
 //! lift is the desk's to say. An answer comes when the decision is on disk.
@@ -22,14 +23,14 @@ use super::{Api, sealed};
 use crate::desk::Undecided;
 use crate::feed::time_text;
 
-/// The longest block that can be asked for at all, in seconds: ten years. The policy allows less.
-const BLOCK_S_MAX: u64 = 3_653 * 86_400;
+/// The longest block or drill that can be asked for at all, in seconds: ten years. The desk allows less.
+const SPAN_S_MAX: u64 = 3_653 * 86_400;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VerdictBody {
-    verdict: String,
-    reason: Option<String>,
+pub(super) struct VerdictBody {
+    pub(super) verdict: String,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,10 +62,18 @@ pub(super) async fn verdict(
     let caller = Caller::who_decides(&api, &headers)?;
     let alert = AlertId(query::id(&id)?);
     let body: VerdictBody = query::body(&headers, &body)?;
-    let verdict = Verdict::from_name(&body.verdict).ok_or_else(|| {
-        Refusal::Unfit("verdict is one of genuine, prank, test, accidental".to_owned())
-    })?;
+    let verdict = verdict_of(&body.verdict)?;
     decide(&api, &caller, Demand::Verdict { alert, verdict }, body.reason).await
+}
+
+/// The verdict with this name.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn verdict_of(name: &str) -> Result<Verdict, Refusal> {
+    Verdict::from_name(name).ok_or_else(|| {
+        Refusal::Unfit("verdict is one of genuine, prank, test, accidental".to_owned())
+    })
 }
 
 /// Holds a device's raises for a time.
@@ -77,18 +86,27 @@ pub(super) async fn block(
     let caller = Caller::who_decides(&api, &headers)?;
     let id = query::id(&id)?;
     let BlockBody { duration_s, reason } = query::body(&headers, &body)?;
-    let seconds = whole(&duration_s).filter(|seconds| (1..=BLOCK_S_MAX).contains(seconds));
-    let span = Span::from_secs(seconds.ok_or_else(|| {
-        Refusal::Unfit(format!(
-            "duration_s is {duration_s}; write a whole number, 1 to {BLOCK_S_MAX}"
-        ))
-    })?);
+    let span = span(&duration_s, 1)?;
     if caller.operator.role.block_max().is_some_and(|longest| span > longest) {
         return Err(Refusal::Role("a supervisor, or block for 86400 seconds at most"));
     }
     let about = about(&api, &caller, DeviceId(id)).await?;
     let until = (api.now)() + span;
     decide(&api, &caller, Demand::Block { about, until }, Some(reason)).await
+}
+
+/// The time that `duration_s` is, of so many seconds at least.
+///
+/// # Errors
+/// If it is no whole number, or out of bounds.
+pub(super) fn span(duration_s: &Number, least_s: u64) -> Result<Span, Refusal> {
+    let seconds = whole(duration_s).filter(|seconds| (least_s..=SPAN_S_MAX).contains(seconds));
+    let seconds = seconds.ok_or_else(|| {
+        Refusal::Unfit(format!(
+            "duration_s is {duration_s}; write a whole number, {least_s} to {SPAN_S_MAX}"
+        ))
+    })?;
+    Ok(Span::from_secs(seconds))
 }
 
 /// The whole number that `number` is. JSON does not tell 60 from 60.0 (RFC 8259 section 6), and some clients write this.
@@ -134,7 +152,11 @@ async fn about(api: &Api, caller: &Caller, device: DeviceId) -> Result<About, Re
     Ok(About { device, index, zone })
 }
 
-async fn decide(
+/// Asks the desk, and waits until what it decides is on disk.
+///
+/// # Errors
+/// If the reason is too long, if the desk refuses, or if the gateway is stopping.
+pub(super) async fn decide(
     api: &Api,
     caller: &Caller,
     demand: Demand,

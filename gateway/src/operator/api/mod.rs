@@ -1,10 +1,12 @@
-//! The operators' interface, HTTP and JSON under `/v1`: alerts, decisions, devices, counters, and its own description.
+//! The operators' interface, HTTP and JSON under `/v1`: alerts and their answers, decisions, devices, zones, counters, and
+//! its own description.
 //!
 //! It is given what a gateway knows (index, journal, registry), who may ask, and somebody who decides; it decides
 //! nothing but who may see what. Every refusal is a problem document that says what is wrong and what to do. What each
 //! operation takes and gives is `openapi.json`, which is served too and which the tests hold against this router.
 
 mod alerts;
+mod answer;
 mod audit;
 mod books;
 mod caller;
@@ -14,6 +16,8 @@ mod devices;
 mod live;
 mod query;
 mod refusal;
+mod track;
+mod zones;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,11 +90,19 @@ struct Api {
 }
 
 /// Every path of the interface, as `openapi.json` names them, and who answers there.
-fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 9] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 17] {
     [
         ("/v1/alerts", get(alerts::list)),
         ("/v1/alerts/{id}", get(alerts::show)),
         ("/v1/alerts/{id}/verdict", post(decide::verdict)),
+        ("/v1/alerts/{id}/acknowledge", post(answer::acknowledge)),
+        ("/v1/alerts/{id}/assign", post(answer::assign)),
+        ("/v1/alerts/{id}/resolve", post(answer::resolve)),
+        ("/v1/alerts/{id}/reopen", post(answer::reopen)),
+        ("/v1/alerts/{id}/track", get(track::show)),
+        ("/v1/zones", get(zones::list)),
+        ("/v1/zones/{id}/drill", post(zones::drill)),
+        ("/v1/zones/{id}/posture", post(zones::set_posture)),
         ("/v1/devices/{id}", get(devices::show)),
         ("/v1/devices/{id}/block", post(decide::block)),
         ("/v1/devices/{id}/unblock", post(decide::unblock)),
@@ -172,7 +184,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::search::AlertState;
+    use crate::search::{AlertState, AnswerState};
 
     fn described() -> Value {
         serde_json::from_str(OPENAPI).unwrap()
@@ -209,6 +221,14 @@ mod tests {
         };
         let states = AlertState::ALL.map(AlertState::name);
         assert_eq!(names(&schemas["State"]), states);
+        let answers = AnswerState::ALL.map(AnswerState::name);
+        assert_eq!(names(&schemas["Answer"]), answers);
+        let agencies: Vec<_> = pipeline::Agency::ALL.iter().map(|it| it.name()).collect();
+        assert_eq!(names(&schemas["Alert"]["properties"]["agencies"]["items"]), agencies);
+        let postures: Vec<_> = pipeline::Posture::ALL.iter().map(|it| it.name()).collect();
+        assert_eq!(names(&schemas["Posture"]), postures);
+        let risks: Vec<_> = pipeline::Risk::ALL.iter().map(|it| it.name()).collect();
+        assert_eq!(names(&schemas["Zone"]["properties"]["risk"]), risks);
         let verdicts: Vec<_> = pipeline::Verdict::ALL.iter().map(|it| it.name()).collect();
         assert_eq!(names(&schemas["Verdict"]), verdicts);
         let categories = Category::ALL.map(Category::name);

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use pipeline::DecisionRefusal;
 use protocol::{AlertId, DeviceId};
 
-use crate::feed::{CursorError, Problem};
+use crate::feed::{CursorError, Problem, time_text};
 use crate::registry::TokenError;
 
 /// Seconds after which a client that found the gateway busy should ask again.
@@ -74,6 +74,7 @@ impl From<DecisionRefusal> for Refusal {
         match refusal {
             DecisionRefusal::UnknownAlert(alert) => Self::UnknownAlert(alert),
             DecisionRefusal::OutOfReach(_) => Self::OutOfReach,
+            DecisionRefusal::UnknownZone(zone) => Self::UnknownZone(zone.to_string()),
             other => Self::Decision(other),
         }
     }
@@ -170,7 +171,7 @@ impl Refusal {
                 "unknown-zone",
                 "unknown zone",
                 status,
-                format!("there is no zone {zone:?}; `gateway zones check` prints them"),
+                format!("there is no zone {zone:?}; /v1/zones shows them"),
             ),
             _ => self.of_request(),
         }
@@ -208,7 +209,12 @@ impl Refusal {
             Self::Unfit(error) => {
                 ("unfit", "not what is asked for", StatusCode::UNPROCESSABLE_ENTITY, error.clone())
             }
-            _ => ("id", "not an id", bad, "an id has 32 hexadecimal digits".into()),
+            _ => (
+                "id",
+                "not an id",
+                bad,
+                "an id has 32 hexadecimal digits; a zone's is text, as /v1/zones shows it".into(),
+            ),
         }
     }
 
@@ -261,28 +267,57 @@ fn of_decision(refusal: &DecisionRefusal) -> Parts {
         DecisionRefusal::EndsBeforeItBegins => {
             ("duration", "not a duration", unfit, "state another `duration_s`")
         }
+        DecisionRefusal::DrillTooLong(_) => {
+            ("duration", "too long a drill", StatusCode::CONFLICT, "state a shorter `duration_s`")
+        }
+        DecisionRefusal::NameLen(_) => ("assignee", "not a name", unfit, "state another `to`"),
         DecisionRefusal::Joined(_)
         | DecisionRefusal::AnsweredAlready { .. }
         | DecisionRefusal::Resolved { .. }
-        | DecisionRefusal::NotResolved => {
-            ("answered", "nothing was decided", StatusCode::CONFLICT, "read the alert again")
-        }
+        | DecisionRefusal::NotResolved => return of_answer(refusal),
         DecisionRefusal::UnknownAlert(_)
         | DecisionRefusal::OutOfReach(_)
-        | DecisionRefusal::UnknownZone(_)
-        | DecisionRefusal::DrillTooLong(_)
-        | DecisionRefusal::NameLen(_) => {
+        | DecisionRefusal::UnknownZone(_) => {
             ("decision", "nothing was decided", unfit, "ask for something else")
         }
     };
     (name, title, status, format!("{refusal}; {hint}"))
 }
 
+/// Somebody was first, or there is nothing to answer: who, when, and what can be done instead.
+fn of_answer(refusal: &DecisionRefusal) -> Parts {
+    let (name, title, since, hint) = match refusal {
+        DecisionRefusal::Joined(_) => {
+            ("joined", "part of another alert", None, "act on that one: it stands for the press")
+        }
+        DecisionRefusal::AnsweredAlready { at, .. } => {
+            ("answered", "answered already", Some(at), "talk to them, or assign it to somebody")
+        }
+        DecisionRefusal::Resolved { at, .. } => {
+            ("resolved", "resolved already", Some(at), "reopen it if it is not over")
+        }
+        _ => ("not-resolved", "not resolved", None, "there is nothing to open again"),
+    };
+    let since = since.map(|at| format!(" at {}", time_text(*at))).unwrap_or_default();
+    (name, title, StatusCode::CONFLICT, format!("{refusal}{since}; {hint}"))
+}
+
+/// What a program reads of a refusal beside its name: who won and when, or which alert to act on.
+fn members(refusal: &Refusal) -> Vec<(&'static str, String)> {
+    match refusal {
+        Refusal::Decision(
+            DecisionRefusal::AnsweredAlready { by, at } | DecisionRefusal::Resolved { by, at },
+        ) => vec![("by", by.to_string()), ("at", time_text(*at))],
+        Refusal::Decision(DecisionRefusal::Joined(alert)) => vec![("alert_id", alert.to_string())],
+        _ => vec![],
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let problem = self.problem();
         metrics::counter!("gateway_operator_refused_total", "reason" => problem.name).increment(1);
-        let mut response = problem.into_response();
+        let mut response = problem.with(members(&self));
         let headers = response.headers_mut();
         let challenge = match self {
             Self::NoToken => Some("Bearer"),

@@ -1,18 +1,22 @@
 //! Alerts: raises, with what became of them.
 
-use pipeline::{Cursor, Disposition, Time, Verdict, ZoneId};
+use std::sync::Arc;
+
+use pipeline::{Agencies, Answer, Cursor, Disposition, Time, Verdict, ZoneId};
 use protocol::{AlertId, Category, DeviceId, Labels};
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::answers::{self, AnswerState};
 use super::{Pager, Period, bound, cursor, foreign, time};
-use crate::search::{Lookup, SearchError};
+use crate::search::{Lookup, SearchError, index};
 
-const COLUMNS: &str = "e.cursor, e.received_at_us, e.message_id, e.device_id, e.category, e.zone, e.labels, e.disposition, e.joins";
+const COLUMNS: &str = "e.cursor, e.received_at_us, e.message_id, e.device_id, e.category, e.zone, e.labels, e.disposition, e.joins, \
+     e.also, e.agencies, e.incident";
 /// What became of the raise with id `?1`: promoted, cancelled, its latest verdict, its updates.
 const FATE: &str = "SELECT \
      EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = 7), \
      EXISTS (SELECT 1 FROM entries WHERE alert_id = ?1 AND kind = 3), \
-     (SELECT verdict FROM decisions WHERE alert_id = ?1 AND act = 1 ORDER BY cursor DESC LIMIT 1), \
+     (SELECT verdict FROM decisions WHERE alert_id = ?1 AND act IN (1, 11) ORDER BY cursor DESC LIMIT 1), \
      (SELECT count(*) FROM entries WHERE alert_id = ?1 AND kind = 2)";
 /// Messages that belong to the alert `?1` or joined it, behind its raise at `?2`; `?3` at most.
 const FOLLOWERS: &str = "SELECT cursor FROM (SELECT cursor FROM entries WHERE alert_id = ?1 AND cursor > ?2 \
@@ -68,6 +72,8 @@ pub struct AlertQuery {
     pub device: Option<DeviceId>,
     /// What became of them.
     pub state: Option<AlertState>,
+    /// How far they are answered.
+    pub answer: Option<AnswerState>,
     /// What they are about.
     pub category: Option<Category>,
     /// How many, at most.
@@ -101,6 +107,18 @@ pub struct AlertRow {
     pub verdict: Option<Verdict>,
     /// Updates that followed.
     pub updates: u64,
+    /// How far it is answered, and by whom.
+    pub answer: Answer,
+    /// Who was sent, since it was last opened.
+    pub assigned_to: Option<Arc<str>>,
+    /// Who is to answer.
+    pub agencies: Agencies,
+    /// The incident that it belongs to, by its first alert.
+    pub incident: AlertId,
+    /// The zones that were paged so far, its own first.
+    pub paged_zones: Vec<ZoneId>,
+    /// Whether everybody entitled was paged, whatever their zone.
+    pub paged_all: bool,
 }
 
 /// Alerts, newest first.
@@ -113,7 +131,7 @@ pub struct AlertPage {
 }
 
 impl Lookup {
-    /// One page of alerts in zones that `allowed` allows.
+    /// One page of alerts that were paged in a zone that `allowed` allows.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -202,12 +220,29 @@ fn matching(
     let category: i64 = row.get(4)?;
     let asked = query.period.holds(row.get(1)?)
         && query.category.is_none_or(|wanted| wanted as i64 == category)
-        && allowed(&ZoneId::new(row.get_ref(5)?.as_str()?));
+        && is_seen(connection, row, allowed)?;
     if !asked {
         return Ok(None);
     }
     let alert = read(connection, row)?;
-    Ok(Some(alert).filter(|alert| query.state.is_none_or(|state| state == alert.state)))
+    Ok(Some(alert).filter(|alert| {
+        query.state.is_none_or(|state| state == alert.state)
+            && query.answer.is_none_or(|answer| answer == AnswerState::of(&alert.answer))
+    }))
+}
+
+/// Whether a zone is allowed that was paged: its own, which most askers see, before those that cost a look.
+fn is_seen(
+    connection: &rusqlite::Connection,
+    row: &Row<'_>,
+    allowed: &impl Fn(&ZoneId) -> bool,
+) -> rusqlite::Result<bool> {
+    if allowed(&ZoneId::new(row.get_ref(5)?.as_str()?)) || index::zones(row, 9)?.iter().any(allowed)
+    {
+        return Ok(true);
+    }
+    let (zones, everybody) = answers::climbed_to(connection, AlertId(row.get(2)?))?;
+    Ok(everybody || zones.iter().any(allowed))
 }
 
 fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<AlertRow> {
@@ -226,18 +261,35 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         Disposition::Noticed => AlertState::Noticed,
         Disposition::Paged | Disposition::Follows => AlertState::Paged,
     };
+    let zone = ZoneId::new(row.get_ref(5)?.as_str()?);
+    // One alert of a press carries it: what joined it is answered as that one is.
+    let joins = row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId);
+    let (answer, assigned_to) = answers::answer(connection, joins.unwrap_or(alert))?;
+    let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
+    let mut paged_zones = vec![zone.clone()];
+    for paged in index::zones(row, 9)?.into_iter().chain(climbed) {
+        if !paged_zones.contains(&paged) {
+            paged_zones.push(paged);
+        }
+    }
     Ok(AlertRow {
         cursor: cursor(row.get(0)?),
         received_at: time(row.get(1)?),
         alert,
         device: DeviceId(row.get(3)?),
         category: category.and_then(Category::from_wire).ok_or_else(|| foreign(4))?,
-        zone: ZoneId::new(row.get_ref(5)?.as_str()?),
+        zone,
         labels: Labels::from_bits(row.get(6)?),
-        joins: row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId),
+        joins,
         state,
         cancelled,
         verdict: verdict.and_then(Verdict::from_stored),
         updates: u64::try_from(updates).unwrap_or_default(),
+        answer,
+        assigned_to,
+        agencies: Agencies::from_bits(row.get(10)?).ok_or_else(|| foreign(10))?,
+        incident: row.get::<_, Option<[u8; 16]>>(11)?.map_or(alert, AlertId),
+        paged_zones,
+        paged_all,
     })
 }

@@ -5,6 +5,7 @@
 //! question costs the same however rare its answers are. Who may see which zone is the caller's to say.
 
 mod alerts;
+mod answers;
 mod decisions;
 mod devices;
 
@@ -12,6 +13,7 @@ use pipeline::{Cursor, Time};
 use rusqlite::types::Type;
 
 pub use alerts::{AlertPage, AlertQuery, AlertRow, AlertState};
+pub use answers::{AnswerState, Prepared};
 pub use decisions::{DecisionPage, DecisionQuery};
 pub use devices::DeviceRow;
 

@@ -1,9 +1,10 @@
 //! What the index answers to operators, compared with a plain filter over everything that was added.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use pipeline::{Decision, Disposition, Entry, Record, Verdict, ZoneId};
-use protocol::{Category, Kind};
+use pipeline::{Act, Answer, Decision, Disposition, Entry, Posture, Record, Verdict, ZoneId};
+use protocol::{Category, Kind, Label, Labels};
 
 use super::*;
 use crate::journal::testing::{decision, promotion, record, update};
@@ -78,8 +79,14 @@ fn pages_hold_just_what_a_plain_filter_finds_newest_first() {
                 for (category, zone) in
                     [(None, None), (Some(Category::Medical), None), (None, Some("klojen"))]
                 {
-                    let query =
-                        AlertQuery { before: None, period, device, state, category, limit: 7 };
+                    let query = AlertQuery {
+                        period,
+                        device,
+                        state,
+                        category,
+                        limit: 7,
+                        ..AlertQuery::default()
+                    };
                     let expected: Vec<_> = raises
                         .iter()
                         .rev()
@@ -166,4 +173,156 @@ fn device_shows_where_it_last_pressed_and_how_it_stands() {
     assert_eq!(known.standing, decision(101, 3).standing);
     assert!(known.messages > 10 && known.zone.is_some() && known.last_seen.is_some());
     assert_eq!(lookup.device(protocol::DeviceId([0xee; 16])).unwrap(), DeviceRow::default());
+}
+
+/// A decision at `cursor` about the raise at `on`.
+fn about(cursor: u64, on: u64, act: Act) -> Entry {
+    Decision { act, standing: None, reason: None, ..decision(cursor, on) }.into()
+}
+
+#[test]
+fn alert_is_answered_as_the_latest_decision_about_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    let also = vec![ZoneId::new("blimbing")];
+    index.add(&[Record { also, ..record(1) }.into(), record(2).into()]).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    let shown = || lookup.alert(record(1).message_id.alert()).unwrap().unwrap();
+    let asked = |answer| AlertQuery { answer: Some(answer), limit: 9, ..AlertQuery::default() };
+    let by: Arc<str> = Arc::from("siti");
+    let patrol: Arc<str> = Arc::from("patrol 7");
+    assert_eq!(shown().answer, Answer::Waiting);
+    let steps = [
+        (Act::Acknowledge, AnswerState::Acknowledged, None),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Assign { to: Arc::clone(&patrol) }, AnswerState::Assigned, Some(&patrol)),
+        (Act::Resolve(Verdict::Genuine), AnswerState::Resolved, Some(&patrol)),
+        (Act::Reopen, AnswerState::Waiting, None),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Verdict(Verdict::Genuine), AnswerState::Acknowledged, None),
+        (Act::Resolve(Verdict::Genuine), AnswerState::Resolved, None),
+    ];
+    let changed = [3, 3, 5, 6, 7, 8, 8, 10];
+    for ((cursor, (act, state, to)), changed) in (3..).zip(steps).zip(changed) {
+        index.add(&[about(cursor, 1, act)]).unwrap();
+        let (by, at) = (Arc::clone(&by), decision(changed, 1).decided_at);
+        let answer = match state {
+            AnswerState::Waiting => Answer::Waiting,
+            AnswerState::Acknowledged => Answer::Acknowledged { by, at },
+            AnswerState::Assigned => Answer::Assigned { by, to: Arc::clone(&patrol), at },
+            AnswerState::Resolved => Answer::Resolved { by, at },
+        };
+        assert_eq!(lookup.answer(record(1).message_id.alert()).unwrap(), answer);
+        assert_eq!((shown().answer, shown().assigned_to.as_ref()), (answer, to), "{cursor}");
+        assert!(all(&lookup, &asked(state), None).contains(&Cursor(1)));
+    }
+    assert_eq!(shown().verdict, Some(Verdict::Genuine));
+    assert_eq!(all(&lookup, &asked(AnswerState::Waiting), None), [Cursor(2)]);
+}
+
+#[test]
+fn alert_is_seen_in_every_zone_that_was_paged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    let also = vec![ZoneId::new("blimbing")];
+    index.add(&[Record { also, ..record(1) }.into()]).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    let any = AlertQuery { limit: 9, ..AlertQuery::default() };
+    let seen = |zone| all(&lookup, &any, Some(zone)) == [Cursor(1)];
+    assert!(seen("sukun") && seen("blimbing") && !seen("kota"));
+    let kota = Some(ZoneId::new("kota"));
+    index.add(&[about(2, 1, Act::Escalate { to: kota.clone() })]).unwrap();
+    index.add(&[about(3, 1, Act::Escalate { to: kota })]).unwrap();
+    assert!(seen("kota") && !seen("klojen"));
+    let row = lookup.alert(record(1).message_id.alert()).unwrap().unwrap();
+    assert_eq!(row.paged_zones, ["sukun", "blimbing", "kota"].map(ZoneId::new));
+    assert!(!row.paged_all);
+    index.add(&[about(4, 1, Act::Escalate { to: None })]).unwrap();
+    assert!(seen("klojen"));
+}
+
+#[test]
+fn open_alerts_are_those_paged_and_not_resolved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    let held = Record { disposition: Disposition::Held, ..record(3) };
+    index.add(&[record(1).into(), record(2).into(), held.into()]).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    let open = || {
+        let open = lookup.open_alerts().unwrap();
+        let count = |zone| open.get(&ZoneId::new(zone)).copied().unwrap_or_default();
+        (count("sukun"), count("klojen"))
+    };
+    assert_eq!(open(), (1, 1));
+    let resolve = || Act::Resolve(Verdict::Test);
+    let steps = [
+        (about(4, 2, Act::Acknowledge), (1, 1)),
+        (about(5, 2, resolve()), (1, 0)),
+        (about(6, 2, resolve()), (1, 0)),
+        (about(7, 2, Act::Reopen), (1, 1)),
+        (about(8, 3, resolve()), (1, 1)),
+        (about(9, 3, Act::Reopen), (1, 1)),
+        (promotion(10, 3).into(), (2, 1)),
+        (promotion(11, 3).into(), (2, 1)),
+        (about(12, 3, resolve()), (1, 1)),
+    ];
+    for (step, expected) in steps {
+        index.add(std::slice::from_ref(&step)).unwrap();
+        assert_eq!(open(), expected, "{step:?}");
+    }
+}
+
+#[test]
+fn what_operators_set_for_a_zone_holds_until_they_set_something_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    let set = |cursor, zone, act| -> Entry {
+        let zone = ZoneId::new(zone);
+        let set = Decision { device: None, alert: None, raise: None, zone, ..decision(cursor, 1) };
+        Decision { act, standing: None, ..set }.into()
+    };
+    let until = Time(1_900_000_000_000_000);
+    let set = [
+        set(1, "west", Act::Posture(Posture::Special)),
+        set(2, "west", Act::Drill { until }),
+        set(3, "east", Act::Drill { until }),
+        set(4, "west", Act::Posture(Posture::Contingency)),
+        set(5, "east", Act::Drill { until: Time(7) }),
+    ];
+    index.add(&set).unwrap();
+    let expected = [
+        ("east", Prepared { posture: None, drill_until: Some(Time(7)) }),
+        ("west", Prepared { posture: Some(Posture::Contingency), drill_until: Some(until) }),
+    ];
+    let expected = expected.map(|(zone, prepared)| (ZoneId::new(zone), prepared)).into();
+    assert_eq!(Lookup::open(&path).unwrap().preparations().unwrap(), expected);
+}
+
+#[test]
+fn places_are_those_of_messages_that_say_where_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    let alert = record(1).message_id.alert();
+    let placed = |cursor, label: Option<Label>| -> Entry {
+        let labels = label.into_iter().fold(Labels::NONE, Labels::with);
+        Record { labels, ..update(cursor, alert) }.into()
+    };
+    let joined = Record { joins: Some(alert), labels: Labels::NONE, ..record(5) };
+    let all = [
+        record(1).into(),
+        placed(2, None),
+        placed(3, Some(Label::NoPosition)),
+        placed(4, Some(Label::EnrolledSite)),
+        joined.into(),
+        placed(6, Some(Label::Late)),
+    ];
+    index.add(&all).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    assert_eq!(lookup.places(alert, None, 9).unwrap(), [6, 5, 2].map(Cursor));
+    assert_eq!(lookup.places(alert, Some(Cursor(6)), 1).unwrap(), [Cursor(5)]);
 }
