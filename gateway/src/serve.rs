@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
-use crate::desk::{Attended, InForce, RecallError};
-use crate::feed::{Feed, FeedParts};
+use crate::desk::{InForce, RecallError};
+use crate::feed::{Attendance, Attended, Feed, FeedParts};
 use crate::identity::{self, Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
 use crate::journal::JournalError;
@@ -114,15 +114,15 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         .enable_all()
         .build()?;
     let fleet = watch::Sender::new(Arc::new(enrolled.registry.fleet()));
-    // Nobody tells which zones have subscribers of their own, so none is taken for unattended.
-    let attended = watch::Sender::new(None);
-    let in_force = in_force(&reload, fleet.subscribe(), attended.subscribe());
+    let attendance = Attendance::new(reload.routing());
+    let in_force = in_force(&reload, fleet.subscribe(), attendance.watch());
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
         heads: Arc::clone(&spine.heads),
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
+        attendance,
         subscribers: Arc::clone(&enrolled.subscribers),
         operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),

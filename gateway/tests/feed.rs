@@ -16,6 +16,7 @@ use city::{City, Client, HOUR, ZONES};
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use gateway::config::FeedConfig;
+use gateway::registry::{Limits, Sight};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -321,4 +322,50 @@ async fn stream_has_the_headers_of_server_sent_events() {
     let mut client = Client::new(response);
     let opening = client.block().await.unwrap();
     assert!(opening.starts_with(": kentongan\nretry: 1000\nid: "), "{opening}");
+}
+
+#[tokio::test]
+async fn zones_that_open_streams_are_granted_by_name_are_attended() {
+    let city = City::start(FeedConfig::default()).await;
+    city.attended(&[]).await;
+    city.grant("token", &["west", "east"], HOUR);
+    let first = city.connect("", "").await;
+    let second = city.connect("", "").await;
+    city.attended(&["west", "east"]).await;
+    drop(first);
+    drop(second);
+    city.attended(&[]).await;
+}
+
+#[tokio::test]
+async fn limits_are_looked_at_again_at_every_read() {
+    let mut city = City::start(FeedConfig::default()).await;
+    city.grant("token", &["town"], HOUR);
+    let mut client = city.connect("", "").await;
+    city.alerts(&["east"]);
+    assert_eq!(client.event().await, 1);
+    let fires = [protocol::Category::Fire].into_iter().collect();
+    let limits = Limits { categories: fires, ..Limits::default() };
+    city.grant_limited("token", &["town"], limits, HOUR);
+    city.alerts(&["east"]);
+    city.stop().await;
+    while let Some(block) = client.block().await {
+        assert!(!block.contains("data:"), "{block}");
+    }
+}
+
+#[tokio::test]
+async fn coarse_token_is_shown_cells_in_every_format_and_is_closed_when_its_sight_changes() {
+    let mut city = City::start(FeedConfig::default()).await;
+    let coarse = Limits { sight: Sight::Coarse, ..Limits::default() };
+    city.grant_limited("token", &["town"], coarse, HOUR);
+    city.alerts(&["east"]);
+    let mut client = city.connect("?from=start&format=geojson", "").await;
+    let block = client.block().await.unwrap();
+    assert!(block.contains(r#""coarse":true"#) && block.contains("Polygon"), "{block}");
+    city.grant("token", &["town"], HOUR);
+    city.alerts(&["east"]);
+    while let Some(block) = client.block().await {
+        assert!(!block.contains("data:"), "{block}");
+    }
 }

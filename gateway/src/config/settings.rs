@@ -178,6 +178,8 @@ pipeline::sections! {
         ring_bytes: usize as Size, 16 * MIB, Between(64 * KIB, 4_096 * MIB);
         /// A subscriber that takes nothing for this long is closed.
         write_timeout: Duration as Span, Duration::from_secs(10), Between(100 * MS, 10 * MINUTE);
+        /// A subscriber that is served from the journal and comes no nearer to the present for this long is told so and closed.
+        lag_max: Duration as Span, MINUTE, Between(SECOND, HOUR);
         /// A comment is sent on a feed that was silent for this long.
         keepalive_interval: Duration as Span, Duration::from_secs(15), Between(SECOND, 10 * MINUTE);
         /// Feeds open at one time.

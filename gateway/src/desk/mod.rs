@@ -9,7 +9,6 @@ mod decisions;
 mod exports;
 mod recall;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pipeline::policy::Policy;
-use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Routing, Time, ZoneId, Zones};
+use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Routing, Time, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -28,6 +27,7 @@ pub use self::decisions::{Decisions, Undecided, decisions};
 use self::exports::Exports;
 pub use self::recall::{RecallError, Sources, recall};
 use crate::clock;
+use crate::feed::Attended;
 use crate::hints::Hints;
 use crate::intake::{BATCH_MAX, Proven, Receipts, shard_of};
 use crate::journal::{Reader, WriterHandle};
@@ -72,9 +72,6 @@ pub struct DeskParts {
     /// What the desk goes by.
     pub in_force: InForce,
 }
-
-/// Zones that have subscribers of their own; nothing: not known.
-pub type Attended = Option<Arc<BTreeSet<ZoneId>>>;
 
 /// What the desk goes by and what can change while it works.
 pub struct InForce {

@@ -1,6 +1,6 @@
 //! What one token allows at this moment.
 //!
-//! The token is authenticated again at every read, so that its expiry, its removal and a change of zones take effect on
+//! The token is authenticated again at every read, so that its expiry, its removal and a change of zones or limits take effect on
 //! streams that are open. The set of zones is worked out anew only when the grant or the tree has changed.
 
 use std::fmt;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use pipeline::{ZoneId, Zones};
 
+use super::audience::Audience;
 use super::entitlement::Entitlement;
 use super::refusal::Refusal;
 use super::state::Feed;
-use crate::registry::{Operator, Subscriber, TokenError};
+use crate::registry::{Limits, Operator, Sight, Subscriber, TokenError};
 
 /// A token that was good when it was last looked at, and what it allows.
 pub(super) struct Access {
@@ -19,6 +20,7 @@ pub(super) struct Access {
     holder: Holder,
     zones: Arc<Zones>,
     entitlement: Entitlement,
+    limits: Limits,
 }
 
 /// Who has the token.
@@ -46,6 +48,13 @@ impl Holder {
         match self {
             Self::Subscriber(subscriber) => &subscriber.zones,
             Self::Operator(operator) => &operator.zones,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Self::Subscriber(subscriber) => subscriber.limits,
+            Self::Operator(_) => Limits::default(),
         }
     }
 
@@ -77,7 +86,8 @@ impl Access {
         let holder = Holder::of(token, feed)?;
         let zones = feed.zones.load_full();
         let entitlement = entitlement(&holder, &zones)?;
-        Ok(Self { token: token.to_owned(), holder, zones, entitlement })
+        let limits = holder.limits();
+        Ok(Self { token: token.to_owned(), holder, zones, entitlement, limits })
     }
 
     /// Looks at the token again.
@@ -89,15 +99,26 @@ impl Access {
         let zones = feed.zones.load();
         if !holder.is(&self.holder) || !Arc::ptr_eq(&zones, &self.zones) {
             self.entitlement = entitlement(&holder, &zones)?;
+            self.limits = holder.limits();
             self.zones = Arc::clone(&zones);
             self.holder = holder;
         }
         Ok(())
     }
 
-    /// Whether events of `zone` may be seen.
-    pub(super) fn allows(&self, zone: &ZoneId) -> bool {
-        self.entitlement.allows(zone)
+    /// Whether events for these may be seen.
+    pub(super) fn allows(&self, audience: &Audience) -> bool {
+        audience.has(&self.entitlement, &self.limits)
+    }
+
+    /// The zones that the token names.
+    pub(super) fn granted(&self) -> &[ZoneId] {
+        self.holder.zones()
+    }
+
+    /// How exactly places may be seen.
+    pub(super) fn sight(&self) -> Sight {
+        self.limits.sight
     }
 
     /// Who reads, for logs.

@@ -1,12 +1,13 @@
 //! A stretch of the journal as encoded events, shared by every subscriber.
 //!
 //! An event is encoded once. A subscriber for everything is handed the chunk's own buffer; one for some zones gets the
-//! events of these zones, by slices of the same buffer where they lie together. The zone of every event is known here,
-//! so that entitlement is decided on a few zones per chunk, not on text.
+//! events that it may see, by slices of the same buffer where they lie together. The [`Audience`] of every event is known
+//! here, so that entitlement is decided on a few of them per chunk, not on text.
 
 use bytes::Bytes;
-use pipeline::{Cursor, Decision, Entry, ZoneId};
+use pipeline::{Cursor, Entry};
 
+use super::audience::Audience;
 use super::cursor::CursorCodec;
 use super::event::encode_event;
 use super::shape::Shape;
@@ -24,7 +25,7 @@ pub(super) struct Chunk {
     last: Cursor,
     bytes: Bytes,
     events: Vec<Event>,
-    zones: Vec<ZoneId>,
+    audiences: Vec<Audience>,
 }
 
 /// One event of a chunk: it ends at `end` and starts where the one before it ends.
@@ -32,7 +33,7 @@ pub(super) struct Chunk {
 struct Event {
     cursor: Cursor,
     end: usize,
-    zone: usize,
+    audience: usize,
 }
 
 impl Chunk {
@@ -48,17 +49,20 @@ impl Chunk {
 
     /// Memory that it holds, in bytes.
     pub(super) fn cost(&self) -> usize {
-        self.bytes.len() + self.events.len() * size_of::<Event>() + CHUNK_OVERHEAD_BYTES
+        self.bytes.len()
+            + self.events.len() * size_of::<Event>()
+            + self.audiences.len() * size_of::<Audience>()
+            + CHUNK_OVERHEAD_BYTES
     }
 
-    /// The events behind `after` in zones that `entitled` allows, and how many they are.
+    /// The events behind `after` for audiences that `entitled` allows, and how many they are.
     pub(super) fn select(
         &self,
         after: Cursor,
-        entitled: impl Fn(&ZoneId) -> bool,
+        entitled: impl Fn(&Audience) -> bool,
     ) -> (Bytes, usize) {
         let skipped = self.events.partition_point(|event| event.cursor <= after);
-        let allowed: Vec<bool> = self.zones.iter().map(entitled).collect();
+        let allowed: Vec<bool> = self.audiences.iter().map(entitled).collect();
         if allowed.iter().all(|allowed| *allowed) {
             return (self.bytes.slice(self.start_of(skipped)..), self.events.len() - skipped);
         }
@@ -66,7 +70,7 @@ impl Chunk {
         let mut start = self.start_of(skipped);
         let mut count = 0;
         for event in self.events.iter().skip(skipped) {
-            if allowed.get(event.zone).copied().unwrap_or_default() {
+            if allowed.get(event.audience).copied().unwrap_or_default() {
                 runs.push(start, event.end);
                 count += 1;
             }
@@ -117,13 +121,13 @@ pub(super) struct ChunkBuilder {
     last: Cursor,
     bytes: Vec<u8>,
     events: Vec<Event>,
-    zones: Vec<ZoneId>,
+    audiences: Vec<Audience>,
 }
 
 impl ChunkBuilder {
     /// A builder whose first entry is the first one behind `after`.
     pub(super) fn new(shape: Shape, after: Cursor) -> Self {
-        Self { shape, after, last: after, bytes: vec![], events: vec![], zones: vec![] }
+        Self { shape, after, last: after, bytes: vec![], events: vec![], audiences: vec![] }
     }
 
     /// Adds the next entry.
@@ -131,8 +135,8 @@ impl ChunkBuilder {
         debug_assert!(entry.cursor() > self.last, "entries come in journal order");
         self.last = entry.cursor();
         if encode_event(entry, self.shape, codec, &mut self.bytes) {
-            let zone = self.zone_index(shown_zone(entry));
-            self.events.push(Event { cursor: entry.cursor(), end: self.bytes.len(), zone });
+            let audience = self.audience_index(Audience::of(entry));
+            self.events.push(Event { cursor: entry.cursor(), end: self.bytes.len(), audience });
         }
     }
 
@@ -151,7 +155,7 @@ impl ChunkBuilder {
             last: self.last,
             bytes: Bytes::copy_from_slice(&self.bytes),
             events: self.events.as_slice().into(),
-            zones: std::mem::take(&mut self.zones),
+            audiences: std::mem::take(&mut self.audiences),
         };
         self.after = self.last;
         self.bytes.clear();
@@ -159,20 +163,12 @@ impl ChunkBuilder {
         Some(chunk)
     }
 
-    /// A chunk names few zones, and neighbours are often alike: a short list, searched from its end.
-    fn zone_index(&mut self, zone: &ZoneId) -> usize {
-        self.zones.iter().rposition(|known| known == zone).unwrap_or_else(|| {
-            self.zones.push(zone.clone());
-            self.zones.len() - 1
+    /// A chunk has few audiences, and neighbours are often alike: a short list, searched from its end.
+    fn audience_index(&mut self, audience: Audience) -> usize {
+        self.audiences.iter().rposition(|known| *known == audience).unwrap_or_else(|| {
+            self.audiences.push(audience);
+            self.audiences.len() - 1
         })
-    }
-}
-
-/// The zone that must allow an event. What is decided about an alert is seen by those who could see it when it came.
-fn shown_zone(entry: &Entry) -> &ZoneId {
-    match entry {
-        Entry::Decision(Decision { raise: Some(raise), .. }) => &raise.zone,
-        _ => entry.zone(),
     }
 }
 
@@ -194,6 +190,10 @@ mod tests {
         builder.take().unwrap()
     }
 
+    fn audience_of(zone: &str) -> Audience {
+        Audience::of(&record(1, zone).into())
+    }
+
     proptest! {
         #[test]
         fn selects_every_entitled_event_behind_the_place_and_no_other(
@@ -202,8 +202,8 @@ mod tests {
             after in 0_u64..60,
         ) {
             let chunk = chunk(&zones);
-            let (bytes, count) = chunk.select(Cursor(after), |zone| {
-                entitled[ZONES.iter().position(|name| *name == zone.as_str()).unwrap()]
+            let (bytes, count) = chunk.select(Cursor(after), |audience| {
+                (0..ZONES.len()).any(|zone| entitled[zone] && *audience == audience_of(ZONES[zone]))
             });
             let expected: Vec<u64> = (11..)
                 .zip(&zones)
@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn promotion_is_seen_by_those_who_may_see_its_raise() {
         let raise = std::sync::Arc::new(record(1, "klojen"));
-        let zone = ZoneId::new("kota");
+        let zone = pipeline::ZoneId::new("kota");
         let decision = crate::journal::testing::promotion(2, 1);
-        let promotion = Decision { zone, raise: Some(raise), ..decision };
+        let promotion = pipeline::Decision { zone, raise: Some(raise), ..decision };
         let mut builder = ChunkBuilder::new(Shape::default(), Cursor(1));
         builder.push(&promotion.into(), &CursorCodec::new([7; 16]));
         let chunk = builder.take().unwrap();
-        assert_eq!(chunk.select(Cursor(1), |zone| zone.as_str() == "klojen").1, 1);
-        assert_eq!(chunk.select(Cursor(1), |zone| zone.as_str() == "kota").1, 0);
+        assert_eq!(chunk.select(Cursor(1), |audience| *audience == audience_of("klojen")).1, 1);
+        assert_eq!(chunk.select(Cursor(1), |audience| *audience == audience_of("kota")).1, 0);
     }
 
     #[test]

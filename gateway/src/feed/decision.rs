@@ -1,18 +1,19 @@
-//! A decision as one server-sent event: `event: decision`, or `event: notice` where operators are told of something that
-//! no single alert shows.
+//! A decision as one server-sent event: `event: decision`, `event: escalation` where nobody answered and more people are
+//! paged, or `event: notice` where operators are told of something that no single alert shows.
 //!
 //! It is given a journaled decision and appends bytes. It holds what whoever is entitled to the zone may know: who
 //! decided what about which device or alert, why, and how the device stands. Never a place, an owner or what a sender
 //! wrote; those belong to alerts and to the registry.
 
-use pipeline::{Act, Actor, Decision, Notice, Standing};
-use protocol::AlertId;
+use pipeline::{Act, Actor, Decision, Notice, Standing, ZoneId};
+use protocol::{AlertId, Label};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
 use super::event::{TIME_LEN, ascii, hex, rfc3339};
 use super::geojson::Feature;
 use super::shape::{Format, Shape};
+use crate::registry::Sight;
 
 /// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
 #[derive(Serialize)]
@@ -24,7 +25,17 @@ struct DecisionData<'a> {
     device_id: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alert_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident_id: Option<Id>,
     zone: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paged_zones: Option<Climbed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    posture: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +47,20 @@ struct DecisionData<'a> {
     standing: Option<StandingData>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<NoticeFields<'a>>,
+}
+
+/// Whom a step of an escalation pages: one zone, or `"all"` who are entitled.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Climbed<'a> {
+    Zone([&'a str; 1]),
+    All(&'static str),
+}
+
+impl<'a> Climbed<'a> {
+    fn to(zone: Option<&'a ZoneId>) -> Self {
+        zone.map_or(Self::All("all"), |zone| Self::Zone([zone.as_str()]))
+    }
 }
 
 /// What a notice tells.
@@ -135,12 +160,17 @@ pub(super) fn encode(
     shape: Shape,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    if let Act::Notice(notice) = &decision.act {
-        out.extend_from_slice(b"\nevent: notice\ndata: ");
-        write(&notice_data(decision, notice), shape.format, out)
-    } else {
-        out.extend_from_slice(b"\nevent: decision\ndata: ");
-        write(&decision_data(decision), shape.format, out)
+    let name: &[u8] = match decision.act {
+        Act::Notice(_) => b"notice",
+        Act::Escalate { .. } => b"escalation",
+        _ => b"decision",
+    };
+    out.extend_from_slice(b"\nevent: ");
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"\ndata: ");
+    match &decision.act {
+        Act::Notice(notice) => write(&notice_data(decision, notice), shape.format, out),
+        _ => write(&decision_data(decision, shape.sight), shape.format, out),
     }
 }
 
@@ -151,22 +181,42 @@ fn write(data: &impl Serialize, format: Format, out: &mut Vec<u8>) -> serde_json
     }
 }
 
-fn decision_data(decision: &Decision) -> DecisionData<'_> {
-    let (verdict, until) = match decision.act {
-        Act::Verdict(verdict) => (Some(verdict.name()), None),
-        Act::Block { until } | Act::Probation { until } => (None, Some(Moment::from(until))),
-        _ => (None, None),
+fn decision_data(decision: &Decision, sight: Sight) -> DecisionData<'_> {
+    let verdict = match decision.act {
+        Act::Verdict(verdict) | Act::Resolve(verdict) => Some(verdict.name()),
+        _ => None,
     };
+    let until = match decision.act {
+        Act::Block { until } | Act::Probation { until } | Act::Drill { until } => Some(until),
+        _ => None,
+    };
+    // What operators write may name a place.
+    let words = |text| Some(text).filter(|_| sight == Sight::Exact);
+    let raise = decision.raise.as_deref().filter(|_| decision.act.is_about_an_alert());
     DecisionData {
         act: decision.act.name(),
         decided_at: decision.decided_at.into(),
         actor: (&decision.actor).into(),
         device_id: decision.device.map(|device| Id(hex(device.as_bytes()))),
         alert_id: decision.alert.map(|(alert, _)| Id(hex(alert.as_bytes()))),
+        incident_id: raise.and_then(|raise| raise.incident).map(|id| Id(hex(id.as_bytes()))),
         zone: decision.zone.as_str(),
+        silent: raise.and_then(|raise| raise.labels.contains(Label::Silent).then_some(true)),
+        paged_zones: match &decision.act {
+            Act::Escalate { to } => Some(Climbed::to(to.as_ref())),
+            _ => None,
+        },
+        to: match &decision.act {
+            Act::Assign { to } => words(to.as_ref()),
+            _ => None,
+        },
+        posture: match decision.act {
+            Act::Posture(posture) => Some(posture.name()),
+            _ => None,
+        },
         verdict,
-        until,
-        reason: decision.reason.as_deref(),
+        until: until.map(Moment::from),
+        reason: decision.reason.as_deref().and_then(words),
         evidence: Evidence(&decision.evidence),
         standing: decision.standing.as_ref().map(StandingData::from),
         notice: match &decision.act {
@@ -181,7 +231,7 @@ pub(crate) fn decision_value(
     decision: &Decision,
     codec: &CursorCodec,
 ) -> serde_json::Result<serde_json::Value> {
-    let mut value = serde_json::to_value(decision_data(decision))?;
+    let mut value = serde_json::to_value(decision_data(decision, Sight::Exact))?;
     if let Some(fields) = value.as_object_mut() {
         let id = codec.seal(decision.cursor);
         fields.insert("id".to_owned(), ascii(&id).into());
@@ -213,7 +263,7 @@ fn notice_data<'a>(decision: &'a Decision, notice: &'a Notice) -> NoticeData<'a>
 mod tests {
     use std::sync::Arc;
 
-    use pipeline::{Rule, Time};
+    use pipeline::{Posture, Rule, Time, Verdict};
 
     use super::*;
     use crate::feed::encode_event;
@@ -243,13 +293,50 @@ mod tests {
             "actor": {"operator": "siti"},
             "device_id": raise.device.to_string(),
             "alert_id": raise.message_id.to_string(),
+            "incident_id": raise.message_id.to_string(),
             "zone": "klojen",
+            "silent": true,
             "verdict": "prank",
             "reason": "laughed and hung up",
             "evidence": [raise.message_id.to_string()],
             "standing": {"strikes": 1, "blocked_until": "2027-01-15T08:00:00.001Z"},
         });
         assert_eq!(data, expected);
+    }
+
+    #[test]
+    fn escalation_is_an_event_of_its_own_and_says_whom_it_pages() {
+        for (to, expected) in [
+            (Some(ZoneId::new("kota")), serde_json::json!(["kota"])),
+            (None, serde_json::json!("all")),
+        ] {
+            let (actor, act) = (Actor::Rule(Rule::Deadline), Act::Escalate { to });
+            let climbs = Decision { actor, act, ..decision(9, 4) };
+            let (name, data) = encoded(climbs);
+            assert_eq!((&*name, &data["act"]), ("escalation", &"escalate".into()));
+            assert_eq!(data["paged_zones"], expected);
+        }
+    }
+
+    #[test]
+    fn acts_say_what_belongs_to_them() {
+        let data = |act| encoded(Decision { act, ..decision(9, 4) }).1;
+        assert_eq!(data(Act::Assign { to: Arc::from("car 12") })["to"], "car 12");
+        assert_eq!(data(Act::Resolve(Verdict::Genuine))["verdict"], "genuine");
+        assert_eq!(data(Act::Posture(Posture::Special))["posture"], "special");
+        let until = Time(1_772_323_199_999_999);
+        assert_eq!(data(Act::Drill { until })["until"], "2026-02-28T23:59:59.999Z");
+    }
+
+    #[test]
+    fn coarse_sight_is_told_nobodys_words() {
+        let shape = Shape { sight: Sight::Coarse, ..Shape::default() };
+        let assigned = Act::Assign { to: Arc::from("car 12, Jl. Ijen 1") };
+        let decided = Decision { act: assigned, ..decision(9, 4) };
+        let mut out = vec![];
+        assert!(encode_event(&decided.into(), shape, &CursorCodec::new([7; 16]), &mut out));
+        let event = String::from_utf8(out).unwrap();
+        assert!(event.contains("assign") && !event.contains("Ijen") && !event.contains("laughed"));
     }
 
     #[test]

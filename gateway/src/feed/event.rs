@@ -6,14 +6,16 @@
 //! (place, note, battery) is read again from its signed bytes, which are the truth; they were verified when they came.
 //! Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
 
-use pipeline::{Act, Cursor, Disposition, Entry, Record, Time};
-use protocol::{Envelope, Kind, Labels, Message, Position};
+use pipeline::{Act, Agencies, Agency, Cursor, Disposition, Entry, Record, Time, ZoneId};
+use protocol::{Envelope, Kind, Label, Labels, Message, Percent};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
 use super::decision;
 use super::geojson::Feature;
+use super::place::Place;
 use super::shape::{Format, Shape};
+use crate::registry::Sight;
 
 const DAY_MS: u64 = 86_400_000;
 /// Length of a time in text.
@@ -33,6 +35,17 @@ struct EventData<'a> {
     flags: Flags,
     page: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    paged_zones: Option<PagedZones<'a>>,
+    agencies: AgencyNames,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raised_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exercise: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drill: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     joins: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     promoted: Option<bool>,
@@ -44,36 +57,31 @@ struct EventData<'a> {
     note: Option<&'a str>,
 }
 
-/// Where, and who says so.
-#[derive(Serialize)]
-pub(crate) struct Place {
-    lat: f64,
-    lon: f64,
-    radius_m: u32,
-    method: &'static str,
-    age_s: u32,
-    source: &'static str,
-}
-
-impl Place {
-    fn new(position: &Position, source: &'static str) -> Self {
-        Self {
-            lat: position.lat(),
-            lon: position.lon(),
-            radius_m: position.radius_m,
-            method: position.method.name(),
-            age_s: position.age_s,
-            source,
-        }
-    }
-}
-
 /// The names of the labels, in order of their bits.
 pub(crate) struct Flags(pub(crate) Labels);
 
 impl Serialize for Flags {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(protocol::Label::name))
+        serializer.collect_seq(self.0.iter().map(Label::name))
+    }
+}
+
+/// The zones whose people are to be woken: the alert's own, and those that are paged beside it.
+struct PagedZones<'a>(&'a Record);
+
+impl Serialize for PagedZones<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let zones = std::iter::once(&self.0.zone).chain(&self.0.also);
+        serializer.collect_seq(zones.map(ZoneId::as_str))
+    }
+}
+
+/// Who answers, by name.
+struct AgencyNames(Agencies);
+
+impl Serialize for AgencyNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Agency::name))
     }
 }
 
@@ -118,13 +126,13 @@ fn encode_message(
     out.extend_from_slice(b"\nevent: ");
     out.extend_from_slice(if held { b"held".as_slice() } else { b"alert" });
     out.extend_from_slice(b"\ndata: ");
-    write_data(record, promoted, shape.format, out)
+    write_data(record, promoted, shape, out)
 }
 
 fn write_data(
     record: &Record,
     promoted: bool,
-    format: Format,
+    shape: Shape,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
     let message = decode(record);
@@ -133,33 +141,45 @@ fn write_data(
     let device_id = hex(record.device.as_bytes());
     let received_at = rfc3339(record.received_at);
     let joins = record.joins.map(|alert| hex(alert.as_bytes()));
+    let incident = record.incident.map(|incident| hex(incident.as_bytes()));
+    let raised_at = record.raised_at.map(rfc3339);
+    let page = promoted || record.disposition == Disposition::Paged;
+    let is = |label| record.labels.contains(label).then_some(true);
+    // Words and the state of a phone belong to whoever may know where it is.
+    let told = message.as_ref().filter(|_| shape.sight == Sight::Exact);
     let data = EventData {
         alert_id: alert_id.as_ref().map(|text| ascii(text)),
         message_id: ascii(&message_id),
         device_id: ascii(&device_id),
         kind: record.kind.name(),
         category: record.category.name(),
-        position: place(message.as_ref(), record),
+        position: place(message.as_ref(), record, shape.sight),
         zone: record.zone.as_str(),
         received_at: ascii(&received_at),
         flags: Flags(record.labels),
-        page: promoted || record.disposition == Disposition::Paged,
+        page,
+        paged_zones: page.then_some(PagedZones(record)),
+        agencies: AgencyNames(record.agencies),
+        incident_id: incident.as_ref().map(|text| ascii(text)),
+        raised_at: raised_at.as_ref().map(|text| ascii(text)),
+        exercise: is(Label::Exercise),
+        drill: is(Label::Drill),
         joins: joins.as_ref().map(|text| ascii(text)),
         promoted: promoted.then_some(true),
-        silent: record.labels.contains(protocol::Label::Silent).then_some(true),
-        battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
-        note: message.and_then(|message| message.note),
+        silent: is(Label::Silent),
+        battery: told.and_then(|message| message.battery).map(Percent::value),
+        note: told.and_then(|message| message.note),
     };
-    match format {
+    match shape.format {
         Format::Json => serde_json::to_writer(out, &data),
         Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
     }
 }
 
-fn place(message: Option<&Message<'_>>, record: &Record) -> Option<Place> {
+fn place(message: Option<&Message<'_>>, record: &Record, sight: Sight) -> Option<Place> {
     match (message.and_then(|message| message.position), record.site) {
-        (Some(position), _) => Some(Place::new(&position, "message")),
-        (None, Some(site)) => Some(Place::new(&site, "enrolled_site")),
+        (Some(position), _) => Some(Place::new(&position, "message", sight)),
+        (None, Some(site)) => Some(Place::new(&site, "enrolled_site", sight)),
         (None, None) => None,
     }
 }
@@ -179,24 +199,17 @@ impl Content {
     pub(crate) fn of(record: &Record) -> Self {
         let message = decode(record);
         Self {
-            position: place(message.as_ref(), record),
-            battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
+            position: place(message.as_ref(), record, Sight::Exact),
+            battery: message.and_then(|message| message.battery).map(Percent::value),
             note: message.and_then(|message| message.note).map(str::to_owned),
         }
-    }
-}
-
-impl Place {
-    /// Longitude and latitude, in the order of GeoJSON (RFC 7946 section 3.1.1).
-    pub(crate) fn lon_lat(&self) -> [f64; 2] {
-        [self.lon, self.lat]
     }
 }
 
 /// A message as its event states it.
 pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
     let mut text = vec![];
-    write_data(record, false, Format::Json, &mut text)?;
+    write_data(record, false, Shape::default(), &mut text)?;
     serde_json::from_slice(&text)
 }
 
@@ -279,7 +292,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use proptest::prelude::*;
     use protocol::{
-        AlertId, Algorithm, Category, Counters, DeviceId, Label, MessageId, Method, Nonce, Percent,
+        AlertId, Algorithm, Category, Counters, DeviceId, MessageId, Method, Nonce, Position,
     };
 
     use super::*;
@@ -325,6 +338,9 @@ mod tests {
             device: DeviceId([9; 16]),
             message_id: MessageId([0xab; 16]),
             alert: Some(AlertId([0xab; 16])),
+            incident: Some(AlertId([0xcd; 16])),
+            also: vec![ZoneId::new("sukun")],
+            agencies: Agencies::NONE.with(Agency::Fire),
             category: Category::Fire,
             labels: Labels::NONE.with(Label::Silent).with(Label::CountersBehind),
             signed: signed.into(),
@@ -343,7 +359,8 @@ mod tests {
             "\"position\":{\"lat\":-7.96662,\"lon\":112.6326,\"radius_m\":12,\"method\":\"gnss\",",
             "\"age_s\":3,\"source\":\"message\"},\"zone\":\"klojen\",",
             "\"received_at\":\"2026-02-28T23:59:59.999Z\",\"flags\":[\"silent\",\"counters_behind\"],",
-            "\"page\":true,\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
+            "\"page\":true,\"paged_zones\":[\"klojen\",\"sukun\"],\"agencies\":[\"fire\"],",
+            "\"incident_id\":\"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\",\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
         );
         assert_eq!(encoded(&golden()), expected);
     }
@@ -366,6 +383,43 @@ mod tests {
         let nowhere = feature(&record(5, "klojen"));
         assert_eq!(nowhere["geometry"], serde_json::Value::Null);
         assert!(nowhere.as_object().unwrap().contains_key("geometry"));
+    }
+
+    #[test]
+    fn coarse_sight_is_told_the_cell_and_nobodys_words() {
+        let coarse = |format| {
+            let mut out = vec![];
+            let shape = Shape { format, sight: Sight::Coarse, ..Shape::default() };
+            encode_event(&golden().into(), shape, &CursorCodec::new([7; 16]), &mut out);
+            let event = String::from_utf8(out).unwrap();
+            let line = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            serde_json::from_str::<serde_json::Value>(line).unwrap()
+        };
+        let mut expected = data(&golden());
+        let fields = expected.as_object_mut().unwrap();
+        assert!(fields.remove("note").is_some() && fields.remove("battery").is_some());
+        fields["position"] = serde_json::json!({"lat": -7.965, "lon": 112.635, "radius_m": 790,
+            "method": "gnss", "age_s": 3, "source": "message", "coarse": true});
+        assert_eq!(coarse(Format::Json), expected);
+        let feature = coarse(Format::Geojson);
+        assert_eq!(feature["properties"], expected);
+        assert_eq!(feature["geometry"]["type"], "Polygon");
+    }
+
+    #[test]
+    fn update_says_when_its_alert_was_raised_and_wakes_nobody() {
+        let update = Record {
+            kind: Kind::Update,
+            disposition: Disposition::Follows,
+            incident: None,
+            raised_at: Some(Time(1_772_323_100_000_000)),
+            labels: Labels::NONE.with(Label::Exercise).with(Label::Drill),
+            ..golden()
+        };
+        let data = data(&update);
+        assert_eq!(data["raised_at"], "2026-02-28T23:58:20.000Z");
+        assert_eq!((&data["exercise"], &data["drill"]), (&true.into(), &true.into()));
+        assert_eq!((data.get("paged_zones"), data.get("incident_id")), (None, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::event::Place;
+use super::place::Place;
 
 /// A thing that maps can show.
 #[derive(Serialize)]
@@ -17,11 +17,17 @@ pub(super) struct Feature<'a, T: Serialize> {
 #[serde(tag = "type", content = "coordinates")]
 enum Geometry {
     Point([f64; 2]),
+    /// One ring.
+    Polygon([[[f64; 2]; 5]; 1]),
 }
 
 impl<'a, T: Serialize> Feature<'a, T> {
-    /// What `properties` say, at `place`; what has no place is a feature without geometry (section 3.2).
+    /// What `properties` say, at `place` or in its cell; what has no place is a feature without geometry (section 3.2).
     pub(super) fn new(place: Option<&Place>, properties: &'a T) -> Self {
-        Self { geometry: place.map(|place| Geometry::Point(place.lon_lat())), properties }
+        let geometry = place.map(|place| match place.cell() {
+            Some(cell) => Geometry::Polygon([cell]),
+            None => Geometry::Point(place.lon_lat()),
+        });
+        Self { geometry, properties }
     }
 }

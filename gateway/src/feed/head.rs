@@ -184,8 +184,7 @@ impl Head {
         let last = waiting.last;
         let mut after = mem::replace(&mut waiting.after, last);
         drop(waiting);
-        let format = self.shape.format.name();
-        metrics::gauge!("gateway_feed_waiting_records", "format" => format).set(count as f64);
+        self.gauge("gateway_feed_waiting_records").set(count as f64);
         if !self.is_heard() {
             batches.clear();
             after = last;
@@ -198,13 +197,17 @@ impl Head {
         (batches, since)
     }
 
+    fn gauge(&self, name: &'static str) -> metrics::Gauge {
+        let Shape { format, sight, .. } = self.shape;
+        metrics::gauge!(name, "format" => format.name(), "sight" => sight.name())
+    }
+
     fn publish(&self, builder: &mut ChunkBuilder) {
         if let Some(chunk) = builder.take() {
             let last = chunk.last();
             let mut ring = lock(&self.ring);
             ring.push(chunk);
-            let format = self.shape.format.name();
-            metrics::gauge!("gateway_feed_ring_bytes", "format" => format).set(ring.bytes as f64);
+            self.gauge("gateway_feed_ring_bytes").set(ring.bytes as f64);
             drop(ring);
             self.tip.send_replace(last);
         }

@@ -10,12 +10,20 @@ use pipeline::{Cursor, Entry};
 
 use super::cursor::CursorCodec;
 use super::head::Head;
-use super::shape::{Format, Shape};
+use super::shape::{Format, Shape, View};
 use crate::config::FeedConfig;
+use crate::registry::Sight;
 
 /// The most recent synced records in every shape that is read.
 #[derive(Debug)]
 pub struct Heads {
+    exact: Formats,
+    coarse: Formats,
+}
+
+/// The heads of one sight.
+#[derive(Debug)]
+struct Formats {
     json: Head,
     geojson: Head,
 }
@@ -24,11 +32,13 @@ impl Heads {
     /// Heads behind which nothing has been pushed; `after` is the last place that the journal holds.
     #[must_use]
     pub fn new(config: &FeedConfig, after: Cursor) -> Arc<Self> {
-        let head = |format| {
-            let shape = Shape { format, ..Shape::default() };
-            Head::new(shape, config.ring_bytes, after)
+        let formats = |sight| {
+            let head = |format| {
+                Head::new(Shape { view: View::Alerts, format, sight }, config.ring_bytes, after)
+            };
+            Formats { json: head(Format::Json), geojson: head(Format::Geojson) }
         };
-        Arc::new(Self { json: head(Format::Json), geojson: head(Format::Geojson) })
+        Arc::new(Self { exact: formats(Sight::Exact), coarse: formats(Sight::Coarse) })
     }
 
     /// Takes records that are synced to disk, in journal order, each once. Never waits for a subscriber.
@@ -58,14 +68,18 @@ impl Heads {
 
     /// The head of this shape.
     pub(super) fn of(&self, shape: Shape) -> &Head {
+        let formats = match shape.sight {
+            Sight::Exact => &self.exact,
+            Sight::Coarse => &self.coarse,
+        };
         match shape.format {
-            Format::Json => &self.json,
-            Format::Geojson => &self.geojson,
+            Format::Json => &formats.json,
+            Format::Geojson => &formats.geojson,
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Head> {
-        [&self.json, &self.geojson].into_iter()
+        [&self.exact, &self.coarse].into_iter().flat_map(|of| [&of.json, &of.geojson])
     }
 }
 

@@ -74,7 +74,7 @@ fn open(
     let place = Arc::clone(&feed.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
     let stall = streams.unwrap_or_default().open();
     tracing::info!(reader = %access.holder(), "feed opened");
-    let shape = Shape { view: start.view, format: start.format };
+    let shape = Shape { view: start.view, format: start.format, sight: access.sight() };
     Ok(Subscription::new(Arc::clone(feed), access, shape, position, stall, place))
 }
 

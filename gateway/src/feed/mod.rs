@@ -7,6 +7,8 @@
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
+mod attendance;
+mod audience;
 mod backlog;
 mod chunk;
 mod cursor;
@@ -17,6 +19,8 @@ mod geojson;
 mod head;
 mod heads;
 mod http;
+mod lag;
+mod place;
 mod problem;
 mod refusal;
 mod shape;
@@ -26,14 +30,17 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use attendance::{Attendance, Attended};
+pub(crate) use audience::Audience;
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
-pub(crate) use event::{Content, Flags, Place, message_value, time_text};
+pub(crate) use event::{Content, Flags, message_value, time_text};
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;
+pub(crate) use place::Place;
 pub use problem::Problem;
 pub use shape::{Format, Shape, View};
 pub use stall::{BEATS_PER_TIMEOUT, Pulse, Stall, Streams};

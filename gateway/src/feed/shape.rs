@@ -1,9 +1,11 @@
-//! What the events of a stream look like: which view of the city, written in which format.
+//! What the events of a stream look like: which view of the city, written in which format, with places how exact.
 //!
 //! Streams of one shape share every encoded byte; each shape that somebody listens to is encoded once. A shape never
 //! decides which events a stream has: that is the token's, and cursors mean the same in every shape.
 
 use serde::Deserialize;
+
+use crate::registry::Sight;
 
 /// What a stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -43,4 +45,6 @@ pub struct Shape {
     pub view: View,
     /// How it is written.
     pub format: Format,
+    /// How exactly places are shown.
+    pub sight: Sight,
 }

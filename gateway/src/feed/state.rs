@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use pipeline::{Time, Zones};
 use tokio::sync::{Semaphore, watch};
 
+use super::attendance::{Attendance, Attended};
 use super::backlog::Backlog;
 use super::cursor::CursorCodec;
 use super::heads::Heads;
@@ -23,6 +24,8 @@ pub struct FeedParts {
     pub cursor_key: [u8; 16],
     /// The zones in force.
     pub zones: Arc<ArcSwap<Zones>>,
+    /// Who is told where somebody listens.
+    pub attendance: Arc<Attendance>,
     /// Who may listen.
     pub subscribers: Arc<Subscribers>,
     /// Who may listen and decide.
@@ -39,6 +42,7 @@ pub struct Feed {
     pub(super) backlog: Arc<Backlog>,
     pub(super) codec: Arc<CursorCodec>,
     pub(super) zones: Arc<ArcSwap<Zones>>,
+    pub(super) attendance: Arc<Attendance>,
     pub(super) subscribers: Arc<Subscribers>,
     pub(super) operators: Arc<Operators>,
     pub(super) config: FeedConfig,
@@ -57,6 +61,7 @@ impl Feed {
             backlog: Backlog::new(parts.journal, Arc::clone(&codec)),
             codec,
             zones: parts.zones,
+            attendance: parts.attendance,
             subscribers: parts.subscribers,
             operators: parts.operators,
             places: Arc::new(Semaphore::new(parts.config.subscribers_max)),
@@ -66,9 +71,10 @@ impl Feed {
         })
     }
 
-    /// Encodes what is pushed to the heads and wakes the streams, for ever. Streams stand still without it.
+    /// Encodes what is pushed to the heads, wakes the streams, and tells where somebody listens, for ever. Streams stand
+    /// still without it.
     pub async fn run(&self) {
-        self.heads.run(&self.codec).await;
+        tokio::join!(self.heads.run(&self.codec), self.attendance.run());
     }
 
     /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.
@@ -79,6 +85,12 @@ impl Feed {
     /// Ends every stream once it has delivered what was pushed. Call it after the last push.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    /// The zones that the tokens of open streams name, and the wake-up when they change; nothing until it is known.
+    #[must_use]
+    pub fn attended(&self) -> watch::Receiver<Attended> {
+        self.attendance.watch()
     }
 
     /// The feed's bounds.

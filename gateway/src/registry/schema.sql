@@ -39,7 +39,10 @@ CREATE TABLE subscriber (
     subscriber_id BLOB PRIMARY KEY CHECK (length(subscriber_id) = 16),
     token_sha256 BLOB NOT NULL UNIQUE, -- the token itself is kept nowhere
     created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    agencies TEXT,                     -- alerts that one of these answers, with commas; nothing: every alert
+    categories TEXT,                   -- alerts of these, with commas; nothing: every alert
+    coarse INTEGER NOT NULL            -- 1: places are shown as cells, without notes
 ) STRICT, WITHOUT ROWID;
 
 -- A subscriber reads these zones and everything below them.
@@ -106,6 +109,7 @@ FROM device LEFT JOIN batch USING (batch_id) LEFT JOIN owner USING (owner_id);
 CREATE VIEW subscribers AS
 SELECT lower(hex(subscriber_id)) AS id,
        (SELECT group_concat(zone, ',') FROM subscriber_zone AS z WHERE z.subscriber_id = s.subscriber_id) AS zones,
+       agencies, categories, coarse,
        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
 FROM subscriber AS s;

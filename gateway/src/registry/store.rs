@@ -72,6 +72,9 @@ pub enum StoreError {
     /// A row holds a role that no version of this program writes. Restore the file.
     #[error("registry.db is damaged: operator {0:?} has no valid role")]
     DamagedOperator(String),
+    /// A row holds a limit that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: subscriber {0} has no valid limits")]
+    DamagedSubscriber(SubscriberId),
     /// No such subscriber. Check the id.
     #[error("there is no subscriber {0}")]
     UnknownSubscriber(SubscriberId),
@@ -465,7 +468,7 @@ pub(super) fn from_stored(millis: i64) -> Time {
 mod tokens;
 mod webhooks;
 
-pub(super) use tokens::{read_operator, zones_of};
+pub(super) use tokens::{read_operator, read_subscriber};
 pub(super) use webhooks::read_webhooks;
 
 #[cfg(test)]

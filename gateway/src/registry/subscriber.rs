@@ -1,4 +1,4 @@
-//! Subscribers: who may read the feed, of which zones, until when. Nothing else is open to their tokens.
+//! Subscribers: who may read the feed, of which zones, within which limits, until when. Nothing else is open to their tokens.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,7 @@ use std::str::FromStr;
 use pipeline::{Time, ZoneId};
 use protocol::IdError;
 
+use super::limits::Limits;
 use super::token::{Holder, Tokens};
 
 /// Names a subscriber. Random.
@@ -33,6 +34,8 @@ pub struct Subscriber {
     pub id: SubscriberId,
     /// The zones that it may read, with everything below them.
     pub zones: Vec<ZoneId>,
+    /// What it may read there.
+    pub limits: Limits,
     /// When its token ends.
     pub expires_at: Time,
 }

@@ -9,17 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pipeline::DeviceIndex;
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
 use super::store::{
-    REGISTRY_FILE, Store, StoreError, from_stored, read_identity, read_operator, read_origin,
-    read_webhooks, zones_of,
+    REGISTRY_FILE, Store, StoreError, read_identity, read_operator, read_origin, read_subscriber,
+    read_webhooks,
 };
-use super::{
-    Device, Operator, Operators, Registry, Subscriber, SubscriberId, Subscribers, TokenHash,
-    Webhook,
-};
+use super::{Device, Operator, Operators, Registry, Subscriber, Subscribers, TokenHash, Webhook};
 use crate::sqlite;
 
 /// What a poll brought into memory.
@@ -166,16 +163,13 @@ fn read_batches(transaction: &Transaction<'_>) -> Result<Vec<Arc<str>>, StoreErr
 fn read_subscribers(
     transaction: &Transaction<'_>,
 ) -> Result<Vec<(TokenHash, Subscriber)>, StoreError> {
-    let mut statement = transaction
-        .prepare_cached("SELECT subscriber_id, token_sha256, expires_at FROM subscriber")?;
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let mut statement = transaction.prepare_cached(
+        "SELECT subscriber_id, expires_at, agencies, categories, coarse, token_sha256 FROM subscriber",
+    )?;
+    let mut rows = statement.query([])?;
     let mut subscribers = vec![];
-    for row in statement.query_map([], read)? {
-        let (id, token, expires_at): ([u8; 16], [u8; 32], i64) = row?;
-        let id = SubscriberId(id);
-        let zones = zones_of(transaction, id)?;
-        let expires_at = from_stored(expires_at);
-        subscribers.push((TokenHash(token), Subscriber { id, zones, expires_at }));
+    while let Some(row) = rows.next()? {
+        subscribers.push((TokenHash(row.get(5)?), read_subscriber(transaction, row)?));
     }
     Ok(subscribers)
 }
@@ -197,7 +191,7 @@ mod tests {
     use protocol::{Algorithm, DeviceId};
 
     use super::super::store::Enrolment;
-    use super::super::{DeviceKey, TokenError};
+    use super::super::{DeviceKey, Limits, Sight, SubscriberId, TokenError};
     use super::*;
 
     fn enrolment(id: u8) -> Enrolment<'static> {
@@ -265,7 +259,8 @@ mod tests {
         let mut store = Store::open(folder.path()).unwrap();
         let id = SubscriberId([5; 16]);
         let zones = vec![pipeline::ZoneId::new("klojen"), pipeline::ZoneId::new("sukun")];
-        let subscriber = Subscriber { id, zones, expires_at: Time(2_000_000) };
+        let limits = Limits { sight: Sight::Coarse, ..Limits::default() };
+        let subscriber = Subscriber { id, zones, limits, expires_at: Time(2_000_000) };
         store.add_subscriber(&subscriber, TokenHash::of("secret"), Time(0)).unwrap();
         assert_eq!(loaded.subscribers.authenticate("secret", Time(0)), Err(TokenError::Unknown));
         loaded.watcher.poll().unwrap();

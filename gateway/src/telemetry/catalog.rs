@@ -19,6 +19,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ),
     ("gateway_feed_bytes_total", "Bytes of events handed to subscribers."),
     ("gateway_feed_events_total", "Events handed to subscribers."),
+    ("gateway_feed_gaps_total", "Subscribers told that they stay behind, and closed."),
     (
         "gateway_feed_left_to_journal_total",
         "Entries that came faster than they could be encoded and were left to the journal.",
@@ -70,9 +71,12 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("gateway_address_cells_exhausted", "Cells of that table whose addresses have lost priority."),
     ("gateway_connections_open", "Connections open."),
     ("gateway_desk_entries", "Entries in each table of the desk."),
-    ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory, by format."),
+    ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory, by format and sight."),
     ("gateway_feed_subscribers", "Feeds open."),
-    ("gateway_feed_waiting_records", "Synced entries that waited to be encoded, by format."),
+    (
+        "gateway_feed_waiting_records",
+        "Synced entries that waited to be encoded, by format and sight.",
+    ),
     ("gateway_handshakes_under_way", "Handshakes under way, by whether the address was validated."),
     ("gateway_incoming_waiting", "Requests that wait for a handshake."),
     ("gateway_lane_waiting", "Messages that wait for their check, by lane."),

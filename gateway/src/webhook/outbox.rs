@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use pipeline::{Act, Cursor, Decision, Entry, Record, ZoneId, Zones};
-use protocol::Category;
+use pipeline::{Cursor, Entry, Zones};
 use tokio::sync::Semaphore;
 
-use crate::feed::{CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text};
+use crate::feed::{
+    Audience, CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text,
+};
 use crate::journal::{JournalError, Reader};
-use crate::registry::Webhook;
+use crate::registry::{Categories, Limits, Sight, Webhook};
 
 /// Entries in one batch. Their events are what a webhook holds in memory, about 64 KiB.
 const BATCH_ENTRIES: usize = 64;
@@ -126,16 +127,18 @@ impl Outbox {
         let mut reader = idle.map_or_else(|| Reader::open(&self.journal), Ok)?;
         let entries = reader.read_after(after, limit)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-        let audience = Audience::new(webhook, &self.zones.load());
+        let entitlement = Entitlement::new(&webhook.zones, &self.zones.load());
+        let limits = limits(webhook);
         let last = entries.last().map_or(after, Entry::cursor);
-        let entitled = entries.iter().filter(|entry| audience.sees(entry));
+        let entitled =
+            entries.iter().filter(|entry| Audience::of(entry).has(&entitlement, &limits));
         let letters = entitled.filter_map(|entry| self.letter(entry, webhook.format)).collect();
         Ok(Batch { letters, last })
     }
 
     /// The entry as it is posted: the object that Standard Webhooks recommends, around the feed's own.
     fn letter(&self, entry: &Entry, format: Format) -> Option<Letter> {
-        let shape = Shape { view: View::Alerts, format };
+        let shape = Shape { view: View::Alerts, format, sight: Sight::Exact };
         let mut event = vec![];
         if !encode_event(entry, shape, &self.codec, &mut event) {
             return None;
@@ -152,59 +155,28 @@ impl Outbox {
     }
 }
 
-/// Who a webhook stands for, in one version of the tree of zones.
-struct Audience<'a> {
-    webhook: &'a Webhook,
-    zones: Entitlement,
-}
-
-impl<'a> Audience<'a> {
-    fn new(webhook: &'a Webhook, zones: &Zones) -> Self {
-        Self { webhook, zones: Entitlement::new(&webhook.zones, zones) }
-    }
-
-    /// Whether `entry` is for the webhook. What is decided about an alert is for those who saw it when it came.
-    fn sees(&self, entry: &Entry) -> bool {
-        match entry {
-            Entry::Message(record) => self.sees_record(record, None),
-            Entry::Decision(Decision { raise: Some(raise), act, .. }) => match act {
-                Act::Escalate { to: None } => self.answers(raise),
-                Act::Escalate { to } => self.sees_record(raise, to.as_ref()),
-                _ => self.sees_record(raise, None),
-            },
-            Entry::Decision(decision) => self.zones.allows(&decision.zone),
-        }
-    }
-
-    fn sees_record(&self, record: &Record, paged: Option<&ZoneId>) -> bool {
-        let mut zones = [&record.zone].into_iter().chain(&record.also).chain(paged);
-        zones.any(|zone| self.zones.allows(zone)) && self.answers(record)
-    }
-
-    /// Whether the webhook's agencies and categories are the record's. An update that states no category may be about
-    /// any: it is let through rather than lost.
-    fn answers(&self, record: &Record) -> bool {
-        let categories = &self.webhook.categories;
-        let unsaid =
-            record.kind != protocol::Kind::Raise && record.category == Category::Unspecified;
-        self.webhook.agencies.meets(record.agencies)
-            && (categories.is_empty() || unsaid || categories.contains(&record.category))
-    }
+/// What a webhook is limited to, as a token would be.
+fn limits(webhook: &Webhook) -> Limits {
+    let categories = webhook.categories.iter().copied();
+    let categories =
+        if webhook.categories.is_empty() { Categories::ALL } else { categories.collect() };
+    Limits { agencies: webhook.agencies, categories, sight: Sight::Exact }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use pipeline::{Agencies, Agency};
-    use protocol::Kind;
+    use pipeline::{Act, Agencies, Agency, Decision, Record, ZoneId};
+    use protocol::{Category, Kind};
 
     use super::*;
     use crate::feed::testing::{record, town};
     use crate::webhook::tests::webhook;
 
     fn sees(webhook: &Webhook, entry: impl Into<Entry>) -> bool {
-        Audience::new(webhook, &town()).sees(&entry.into())
+        let entitlement = Entitlement::new(&webhook.zones, &town());
+        Audience::of(&entry.into()).has(&entitlement, &limits(webhook))
     }
 
     /// An escalation of an alert of `east` to this zone.
@@ -226,7 +198,8 @@ mod tests {
         assert!(sees(&webhook, Record { also, ..record(1, "east") }));
         assert!(sees(&webhook, escalation(Some("west"))));
         assert!(!sees(&webhook, escalation(Some("town"))));
-        assert!(sees(&webhook, escalation(None)));
+        // To everybody who is entitled is not to everybody.
+        assert!(!sees(&webhook, escalation(None)));
     }
 
     #[test]
@@ -241,9 +214,8 @@ mod tests {
         assert!(!sees(&webhook, Record { agencies: police, ..fire.clone() }));
         assert!(!sees(&webhook, Record { category: Category::Crime, ..fire.clone() }));
         assert!(!sees(&webhook, Record { category: Category::Unspecified, ..fire.clone() }));
-        let update = Record { kind: Kind::Update, category: Category::Unspecified, ..fire };
+        let unsaid = Category::Unspecified;
+        let update = Record { kind: Kind::Update, category: unsaid, incident: None, ..fire };
         assert!(sees(&webhook, update));
-        // Nobody else's alert is shown for having climbed to everybody.
-        assert!(!sees(&webhook, escalation(None)));
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
-use gateway::feed::{Feed, FeedParts, Heads};
+use gateway::feed::{Attendance, Feed, FeedParts, Heads};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{ApiParts, OperatorParts, serve};
-use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
-use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
+use gateway::registry::{Limits, Subscriber, SubscriberId, Subscribers, TokenHash};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Routing, Span, Time, ZoneId, Zones};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
 };
@@ -70,11 +70,14 @@ impl City {
         let subscribers = Arc::new(Subscribers::default());
         let clock = Arc::new(AtomicU64::new(0));
         let now = Arc::clone(&clock);
+        // Nobody waits for a zone to be taken for left.
+        let routing = Routing { unattended_after: Span(0), ..Routing::default() };
         let feed = Feed::new(FeedParts {
             heads: Arc::clone(&heads),
             journal: path,
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town("town"))),
+            attendance: Attendance::new(watch::channel(Arc::new(routing)).1),
             subscribers: Arc::clone(&subscribers),
             operators: Arc::default(),
             config: config.clone(),
@@ -154,10 +157,22 @@ impl City {
 
     /// Lets `token` see `zones` until `expires_at` of the city's clock, which stands at 0.
     pub(crate) fn grant(&self, token: &str, zones: &[&str], expires_at: u64) {
+        self.grant_limited(token, zones, Limits::default(), expires_at);
+    }
+
+    /// The same, within limits.
+    pub(crate) fn grant_limited(
+        &self,
+        token: &str,
+        zones: &[&str],
+        limits: Limits,
+        expires_at: u64,
+    ) {
         self.clock.store(0, Ordering::Relaxed);
         let subscriber = Subscriber {
             id: SubscriberId([1; 16]),
             zones: zones.iter().copied().map(ZoneId::new).collect(),
+            limits,
             expires_at: Time(expires_at),
         };
         self.grants.lock().unwrap().insert(token.to_owned(), subscriber);
@@ -168,6 +183,14 @@ impl City {
         let grants = self.grants.lock().unwrap();
         self.subscribers
             .replace(grants.iter().map(|(token, of)| (TokenHash::of(token), of.clone())));
+    }
+
+    /// Waits until these zones, and no others, have a stream of their own.
+    pub(crate) async fn attended(&self, zones: &[&str]) {
+        let expected = zones.iter().copied().map(ZoneId::new).collect();
+        let mut attended = self.feed.attended();
+        let is = attended.wait_for(|attended| attended.as_deref() == Some(&expected));
+        tokio::time::timeout(PATIENCE, is).await.unwrap().unwrap();
     }
 
     /// Lets an hour pass.
@@ -369,7 +392,7 @@ fn record(cursor: u64, zone: &str) -> Record {
         joins: None,
         incident: Some(AlertId(id)),
         raised_at: None,
-        site: None,
+        site: protocol::Position::new(-79_666_200, 1_126_326_000),
         signed: protocol::assemble(Algorithm::EdDsa, &device, &message, &[0; 64]).into(),
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
 use gateway::desk::Undecided;
-use gateway::feed::{Feed, FeedParts, Heads};
+use gateway::feed::{Attendance, Feed, FeedParts, Heads};
 use gateway::journal::Journal;
 use gateway::operator::{ApiParts, Decider, Deciding, OperatorParts, serve};
 use gateway::registry::{
-    DeviceKey, Enrolment, Operator, Role, Store, Subscriber, SubscriberId, TokenHash, load,
+    DeviceKey, Enrolment, Limits, Operator, Role, Store, Subscriber, SubscriberId, TokenHash, load,
 };
 use gateway::search::Index;
 use pipeline::{
@@ -217,7 +217,8 @@ fn fill_registry(folder: &std::path::Path) {
         store.add_operator(&operator, TokenHash::of(name), Time(0)).unwrap();
     }
     let zones = vec![ZoneId::new("town")];
-    let subscriber = Subscriber { id: SubscriberId([1; 16]), zones, expires_at: day };
+    let subscriber =
+        Subscriber { id: SubscriberId([1; 16]), zones, limits: Limits::default(), expires_at: day };
     store.add_subscriber(&subscriber, TokenHash::of("centre"), Time(0)).unwrap();
 }
 
@@ -247,6 +248,7 @@ impl Post {
             journal: journal.clone(),
             cursor_key: [7; 16],
             zones: Arc::clone(&zones),
+            attendance: Attendance::new(watch::channel(Arc::default()).1),
             subscribers: Arc::clone(&loaded.subscribers),
             operators: Arc::clone(&loaded.operators),
             config: FeedConfig::default(),

@@ -12,7 +12,7 @@ mod prepared;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use protocol::{Category, Kind};
+use protocol::{Category, Kind, Position};
 
 use self::attendance::Attendance;
 use self::open::{Open, OpenAlerts};
@@ -116,6 +116,11 @@ impl Answering {
     /// Who answers a raise of this category in `zone`.
     pub(crate) fn agencies(&self, zones: &Zones, zone: ZoneIndex, category: Category) -> Agencies {
         self.routing.agencies(zones, zone, category, self.prepared.posture(zones, zone))
+    }
+
+    /// How far from a raise's place a zone may lie that is paged too, in metres.
+    pub(crate) fn reach_m(&self, place: &Position) -> u32 {
+        self.routing.reach_m(place)
     }
 
     /// Whether an exercise flag counts in `zone` at `at`.

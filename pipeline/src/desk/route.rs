@@ -41,18 +41,12 @@ impl Desk {
                 if place.is_some() && found.is_none() {
                     labels.insert(Label::OutsideZones);
                 }
-                let category = arrival.category.unwrap_or(Category::Unspecified);
-                let is_raise = kind == Kind::Raise;
-                Raised {
-                    zone: self.zones.id(index),
-                    also: if is_raise { self.also(index, now) } else { Box::default() },
-                    agencies: if is_raise {
-                        self.answering.agencies(&self.zones, index, category)
-                    } else {
-                        Agencies::ALL
-                    },
-                    received_at: arrival.received_at,
-                }
+                let (also, agencies) = match kind {
+                    Kind::Raise => self.asked(arrival, place.as_ref(), index, now),
+                    _ => (Box::default(), Agencies::ALL),
+                };
+                let zone = self.zones.id(index);
+                Raised { zone, also, agencies, received_at: arrival.received_at }
             }
         };
         if labels.contains(Label::Exercise) {
@@ -64,9 +58,23 @@ impl Desk {
         Route { raised, labels }
     }
 
-    /// The zones that are paged for a raise beside its own: above, where nobody listens.
-    fn also(&self, zone: ZoneIndex, now: Time) -> Box<[ZoneId]> {
-        self.answering.stand_in(&self.zones, zone, now).into_iter().collect()
+    /// The zones that are paged for a raise beside its own, above where nobody listens and across a near border, and who
+    /// is to answer: whom its own zone asks, and whom those across the border would, had it been there.
+    fn asked(
+        &self,
+        arrival: &Arrival,
+        place: Option<&Position>,
+        zone: ZoneIndex,
+        now: Time,
+    ) -> (Box<[ZoneId]>, Agencies) {
+        let near = |place| self.zones.near(place, self.answering.reach_m(place));
+        let near = place.map(near).unwrap_or_default();
+        let above = self.answering.stand_in(&self.zones, zone, now);
+        let also = above.into_iter().chain(near.iter().map(|zone| self.zones.id(*zone)));
+        let category = arrival.category.unwrap_or(Category::Unspecified);
+        let agencies = |zone| self.answering.agencies(&self.zones, zone, category);
+        let asked = near.iter().fold(agencies(zone), |all, zone| all.union(agencies(*zone)));
+        (also.collect(), asked)
     }
 
     /// When the raise was received that an update or cancel belongs to, or that a raise joined.

@@ -14,20 +14,20 @@ use geo::{Coord, Euclidean, Length, Line, MultiPolygon};
 use protocol::Position;
 
 use super::ZoneIndex;
-use super::grid::{Cell, Grid, STEP, walk};
+use super::grid::{Cell, Grid, walk};
 use crate::place::EARTH_M;
 
-/// Cells of the finest grid, about 30 bytes each. The coarser ones together have a third of that.
+/// Cells of the finest grid, about 30 bytes each. The coarser ones together have as many again.
 const CELLS_MAX: f64 = 150_000.0;
-/// Cells of 365 m at the equator: for a border that is a street away, and a phone that knows its place.
-const FINEST_SHIFT: u32 = 15;
+/// Cells of 182 m at the equator: for a border that is a street away, and a phone that knows its place.
+const FINEST_SHIFT: u32 = 14;
 /// Cells of 23 km. What reaches further than they allow looks at every outline.
 const COARSEST_SHIFT: u32 = 21;
-/// Each grid has cells four times as large as the one before.
-const SHIFT_STEP: usize = 2;
-/// As much of a cell's side a query may reach: with the quarter by which an outline may stray from the cells that it is
-/// entered in, it stays within the cells around.
-const REACH: f64 = 0.7;
+/// Longest step along an outline, as a share of a cell's side: no point of it is further than an eighth of a side from
+/// a cell that it is entered in.
+const STEP: f64 = 0.25;
+/// As much of a cell's side a query may reach: with that eighth it stays within the cells around.
+const REACH: f64 = 0.85;
 /// From here on a place may be near an outline on the other side of the date line.
 const FAR_EAST: f64 = 170.0;
 
@@ -75,8 +75,8 @@ impl Borders {
         // An outline passes through a strip of cells, and there is one on either side.
         let fits = |shift: &u32| 3.0 * length / (Grid { shift: *shift }).degrees() <= CELLS_MAX;
         let finest = (FINEST_SHIFT..COARSEST_SHIFT).find(fits).unwrap_or(COARSEST_SHIFT);
-        let shifts = (finest..=COARSEST_SHIFT).step_by(SHIFT_STEP);
-        let levels = shifts.map(|shift| Level::new(&edges, Grid { shift })).collect();
+        let levels =
+            (finest..=COARSEST_SHIFT).map(|shift| Level::new(&edges, Grid { shift })).collect();
         Self { edges, levels }
     }
 

@@ -1,9 +1,10 @@
 //! What the registry on disk promises: one key for an id, nothing half done, nothing secret kept.
 
-use pipeline::ZoneId;
+use pipeline::{Agencies, Agency, ZoneId};
+use protocol::Category;
 
 use super::*;
-use crate::registry::{Subscriber, TokenHash};
+use crate::registry::{Limits, Sight, Subscriber, TokenHash};
 
 const NOW: Time = Time(1_700_000_000_000_000);
 
@@ -110,10 +111,18 @@ fn subscribers_are_listed_and_removed() {
     let subscriber = Subscriber {
         id: SubscriberId([7; 16]),
         zones: vec![ZoneId::new("klojen"), ZoneId::new("sukun")],
+        limits: Limits {
+            agencies: Agencies::NONE.with(Agency::Fire).with(Agency::CounterTerrorism),
+            categories: [Category::Fire, Category::Explosive].into_iter().collect(),
+            sight: Sight::Coarse,
+        },
         expires_at: Time(NOW.0 + 1_000_000),
     };
     store.add_subscriber(&subscriber, TokenHash::of("t"), NOW).unwrap();
     assert_eq!(store.subscribers().unwrap(), [(subscriber.clone(), NOW)]);
+    let damage = "UPDATE subscriber SET agencies = 'fire,navy'";
+    store.connection.execute(damage, []).unwrap();
+    assert!(matches!(store.subscribers(), Err(StoreError::DamagedSubscriber(_))));
     store.remove_subscriber(subscriber.id).unwrap();
     assert_eq!(store.subscribers().unwrap(), []);
     assert!(matches!(

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use pipeline::{Time, ZoneId};
+use pipeline::{Agencies, Agency, Time, ZoneId};
+use protocol::Category;
 
 use rusqlite::{Connection, Row, params};
 
 use super::{Store, StoreError, advance, from_stored, to_stored};
-use crate::registry::{Operator, Role, Subscriber, SubscriberId, TokenHash};
+use crate::registry::{
+    Categories, Limits, Operator, Role, Sight, Subscriber, SubscriberId, TokenHash,
+};
 
 impl Store {
     /// Lets a subscriber in who has the token with this hash.
@@ -23,8 +26,16 @@ impl Store {
         let transaction = self.change()?;
         advance(&transaction)?;
         transaction.execute(
-            "INSERT INTO subscriber VALUES (?1, ?2, ?3, ?4)",
-            params![subscriber.id.0, token.0, to_stored(now), to_stored(subscriber.expires_at)],
+            "INSERT INTO subscriber VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                subscriber.id.0,
+                token.0,
+                to_stored(now),
+                to_stored(subscriber.expires_at),
+                stored_agencies(&subscriber.limits),
+                stored_categories(&subscriber.limits),
+                subscriber.limits.sight == Sight::Coarse,
+            ],
         )?;
         for zone in &subscriber.zones {
             let insert = "INSERT OR IGNORE INTO subscriber_zone VALUES (?1, ?2)";
@@ -53,16 +64,14 @@ impl Store {
     /// If the file cannot be read.
     pub fn subscribers(&self) -> Result<Vec<(Subscriber, Time)>, StoreError> {
         let mut statement = self.connection.prepare(
-            "SELECT subscriber_id, expires_at, created_at FROM subscriber ORDER BY created_at",
+            "SELECT subscriber_id, expires_at, agencies, categories, coarse, created_at FROM subscriber \
+             ORDER BY created_at",
         )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut rows = statement.query([])?;
         let mut subscribers = vec![];
-        for row in rows {
-            let (id, expires_at, created_at): ([u8; 16], i64, i64) = row?;
-            let zones = zones_of(&self.connection, SubscriberId(id))?;
-            let subscriber =
-                Subscriber { id: SubscriberId(id), zones, expires_at: from_stored(expires_at) };
-            subscribers.push((subscriber, from_stored(created_at)));
+        while let Some(row) = rows.next()? {
+            let created_at = from_stored(row.get(5)?);
+            subscribers.push((read_subscriber(&self.connection, row)?, created_at));
         }
         Ok(subscribers)
     }
@@ -146,10 +155,45 @@ pub(in crate::registry) fn read_operator(
     Ok(Operator { name: Arc::from(name), role, zones, expires_at })
 }
 
-pub(in crate::registry) fn zones_of(
+/// Reads the columns `subscriber_id, expires_at, agencies, categories, coarse`, and the zones of that subscriber.
+pub(in crate::registry) fn read_subscriber(
     connection: &Connection,
-    id: SubscriberId,
-) -> Result<Vec<ZoneId>, StoreError> {
+    row: &Row<'_>,
+) -> Result<Subscriber, StoreError> {
+    let id = SubscriberId(row.get(0)?);
+    let agencies = named(row.get(2)?, Agency::from_name);
+    let categories = named(row.get(3)?, Category::from_name);
+    let (Some(agencies), Some(categories)) = (agencies, categories) else {
+        return Err(StoreError::DamagedSubscriber(id));
+    };
+    let limits = Limits {
+        agencies: agencies.map_or(Agencies::ALL, Agencies::from_iter),
+        categories: categories.map_or(Categories::ALL, Categories::from_iter),
+        sight: if row.get(4)? { Sight::Coarse } else { Sight::Exact },
+    };
+    let expires_at = from_stored(row.get(1)?);
+    Ok(Subscriber { id, zones: zones_of(connection, id)?, limits, expires_at })
+}
+
+fn stored_agencies(limits: &Limits) -> Option<String> {
+    let names: Vec<_> = limits.agencies.iter().map(Agency::name).collect();
+    (limits.agencies != Agencies::ALL).then(|| names.join(","))
+}
+
+fn stored_categories(limits: &Limits) -> Option<String> {
+    let names: Vec<_> = limits.categories.iter().map(Category::name).collect();
+    (limits.categories != Categories::ALL).then(|| names.join(","))
+}
+
+/// What the names in `text` stand for, nothing where no limit is stored; no answer if one is not known.
+fn named<T>(text: Option<String>, find: impl Fn(&str) -> Option<T>) -> Option<Option<Vec<T>>> {
+    match text {
+        None => Some(None),
+        Some(text) => text.split(',').map(find).collect::<Option<Vec<T>>>().map(Some),
+    }
+}
+
+fn zones_of(connection: &Connection, id: SubscriberId) -> Result<Vec<ZoneId>, StoreError> {
     let select = "SELECT zone FROM subscriber_zone WHERE subscriber_id = ?1 ORDER BY zone";
     let mut statement = connection.prepare_cached(select)?;
     let zones = statement.query_map([id.0], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;

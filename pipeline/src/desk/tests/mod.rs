@@ -1,6 +1,7 @@
 //! The desk, promise by promise, and against slow obvious models of it.
 
 mod answers;
+mod borders;
 mod climb;
 mod climb_model;
 mod confirm;

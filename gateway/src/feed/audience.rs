@@ -1,0 +1,150 @@
+//! Who may see one event: the zones of which one must be granted, and the alert's agencies and category.
+//!
+//! It is given an entry of the journal and compares; whom it pages is told in the event itself.
+
+use pipeline::{Act, Agencies, Decision, Entry, Record, ZoneId};
+use protocol::{Category, Kind};
+
+use super::entitlement::Entitlement;
+use crate::registry::Limits;
+
+/// Those who may see an event. Events of one alert mostly have the same, so that a chunk has few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Audience {
+    /// The alert's zone, or the one whose operators a decision concerns.
+    zone: ZoneId,
+    /// Zones that were paged beside it.
+    also: Vec<ZoneId>,
+    /// The zone that it climbed to.
+    to: Option<ZoneId>,
+    /// Who answers the alert, and what it is, if that is said; nothing where no alert is shown.
+    alert: Option<(Agencies, Option<Category>)>,
+}
+
+impl Audience {
+    /// Those who may see the event of `entry`. What is decided about an alert is for those who may see the alert.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Message(record) => Self::of_alert(record),
+            Entry::Decision(Decision { raise: Some(raise), act, .. }) => {
+                let to = match act {
+                    Act::Escalate { to } => to.clone(),
+                    _ => None,
+                };
+                Self { to, ..Self::of_alert(raise) }
+            }
+            Entry::Decision(decision) => {
+                Self { zone: decision.zone.clone(), also: vec![], to: None, alert: None }
+            }
+        }
+    }
+
+    fn of_alert(record: &Record) -> Self {
+        // An update need not say again what its raise said.
+        let unsaid = record.kind != Kind::Raise && record.category == Category::Unspecified;
+        let category = Some(record.category).filter(|_| !unsaid);
+        Self {
+            zone: record.zone.clone(),
+            also: record.also.clone(),
+            to: None,
+            alert: Some((record.agencies, category)),
+        }
+    }
+
+    /// Whether a token for these zones with these limits is among them.
+    pub(crate) fn has(&self, entitlement: &Entitlement, limits: &Limits) -> bool {
+        let mut zones = std::iter::once(&self.zone).chain(&self.also).chain(&self.to);
+        zones.any(|zone| entitlement.allows(zone))
+            && self.alert.is_none_or(|(agencies, category)| limits.admit(agencies, category))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pipeline::Agency;
+
+    use super::*;
+    use crate::feed::testing::{record, town};
+
+    fn fire_in_west_1() -> Record {
+        Record {
+            category: Category::Fire,
+            agencies: Agencies::NONE.with(Agency::Fire),
+            ..record(1, "west-1")
+        }
+    }
+
+    fn seen(audience: &Audience, granted: &str, limits: Limits) -> bool {
+        audience.has(&Entitlement::new(&[ZoneId::new(granted)], &town()), &limits)
+    }
+
+    fn for_agency(agency: Agency) -> Limits {
+        Limits { agencies: Agencies::NONE.with(agency), ..Limits::default() }
+    }
+
+    #[test]
+    fn alert_is_for_its_zone_for_those_above_and_for_zones_paged_beside_it() {
+        let alone = Audience::of(&fire_in_west_1().into());
+        let also = vec![ZoneId::new("west-2")];
+        let both = Audience::of(&Record { also, ..fire_in_west_1() }.into());
+        for (granted, sees_one, sees_both) in [
+            ("town", true, true),
+            ("west", true, true),
+            ("west-1", true, true),
+            ("west-2", false, true),
+            ("east", false, false),
+        ] {
+            assert_eq!(seen(&alone, granted, Limits::default()), sees_one, "{granted}");
+            assert_eq!(seen(&both, granted, Limits::default()), sees_both, "{granted}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_for_alerts_and_for_what_is_decided_about_them() {
+        let raise = Arc::new(fire_in_west_1());
+        let decided = crate::journal::testing::decision(2, 1);
+        let verdict = Decision { raise: Some(raise), ..decided.clone() };
+        for audience in [Audience::of(&fire_in_west_1().into()), Audience::of(&verdict.into())] {
+            assert!(seen(&audience, "west", for_agency(Agency::Fire)));
+            assert!(!seen(&audience, "west", for_agency(Agency::Police)));
+            let crimes = [Category::Crime].into_iter().collect();
+            let only_crimes = Limits { categories: crimes, ..Limits::default() };
+            assert!(!seen(&audience, "west", only_crimes));
+        }
+        let notice = Decision { raise: None, zone: ZoneId::new("west"), ..decided };
+        assert!(seen(&Audience::of(&notice.into()), "west", for_agency(Agency::Police)));
+    }
+
+    #[test]
+    fn update_that_states_no_category_is_for_all_who_may_see_its_alert() {
+        let fires =
+            Limits { categories: [Category::Fire].into_iter().collect(), ..Limits::default() };
+        let update = Record {
+            kind: Kind::Update,
+            category: Category::Unspecified,
+            incident: None,
+            ..fire_in_west_1()
+        };
+        assert!(seen(&Audience::of(&update.clone().into()), "west", fires));
+        let crime = Record { category: Category::Crime, ..update };
+        assert!(!seen(&Audience::of(&crime.into()), "west", fires));
+    }
+
+    #[test]
+    fn escalation_is_for_the_zone_that_it_names_too() {
+        let escalation = |to: Option<&str>| {
+            let decided = crate::journal::testing::decision(2, 1);
+            let act = Act::Escalate { to: to.map(ZoneId::new) };
+            Audience::of(
+                &Decision { act, raise: Some(Arc::new(fire_in_west_1())), ..decided }.into(),
+            )
+        };
+        assert!(seen(&escalation(Some("east")), "east", Limits::default()));
+        assert!(seen(&escalation(Some("east")), "west-1", Limits::default()));
+        // To everybody who is entitled is not to everybody.
+        assert!(seen(&escalation(None), "west", Limits::default()));
+        assert!(!seen(&escalation(None), "east", Limits::default()));
+    }
+}

@@ -1,0 +1,53 @@
+//! Whom a press beside a border pages.
+
+use protocol::Position;
+
+use super::town::*;
+use crate::*;
+
+/// A place in the east, so many metres from the border with the west.
+fn beside(metres: i64, radius_m: u32) -> Option<Position> {
+    let mut place = Position::new(5_000_000, 100_000_000 + metres * 90)?;
+    place.radius_m = radius_m;
+    Some(place)
+}
+
+fn raised(town: &mut Town, place: Option<Position>) -> Record {
+    town.send(1, Sent { place, ..Sent::raise() });
+    let Some(Entry::Message(record)) = town.journal.last() else { panic!("a raise is journaled") };
+    record.clone()
+}
+
+#[test]
+fn a_press_beside_a_border_pages_the_neighbour_from_the_first_moment() {
+    let mut town = Town::new();
+    let mut paged = |place| {
+        let record = raised(&mut town, place);
+        let also: Vec<_> = record.also.iter().map(ToString::to_string).collect();
+        (record.zone.to_string(), also)
+    };
+    let (east, west) = ("east".to_owned(), "west".to_owned());
+    assert_eq!(paged(beside(50, 0)), (east.clone(), vec![west.clone()]));
+    assert_eq!(paged(beside(-50, 0)), (west.clone(), vec![east.clone()]));
+    assert_eq!(paged(beside(150, 0)), (east.clone(), vec![]));
+    assert_eq!(paged(beside(150, 60)), (east.clone(), vec![west]), "it may be on either side");
+    assert_eq!(paged(beside(2_000, u32::MAX)), (east.clone(), vec![]), "up to a bound");
+    let outside = Position::new(5_000_000, 110_004_500);
+    assert_eq!(paged(outside), ("city".to_owned(), vec![east]), "outside every zone");
+    assert_eq!(paged(None), ("city".to_owned(), vec![]));
+}
+
+#[test]
+fn whom_the_neighbour_would_ask_is_asked_too() {
+    let mut town = Town::new();
+    let case = Case { zone: Some(ZoneId::new("west")), ..Case::default() };
+    let fire = Agencies::NONE.with(Agency::Fire);
+    let police = Agencies::NONE.with(Agency::Police);
+    town.route(Routing {
+        agencies: police,
+        agency_rules: vec![AgencyRule { case, agencies: fire }],
+        ..Routing::default()
+    });
+    assert_eq!(raised(&mut town, beside(150, 0)).agencies, police);
+    assert_eq!(raised(&mut town, beside(50, 0)).agencies, police.union(fire));
+}
