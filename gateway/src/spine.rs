@@ -15,7 +15,9 @@ use crate::desk::{self, Decisions, DeskHandle, DeskParts, InForce, RecallError, 
 use crate::feed::Head;
 use crate::hints::Hints;
 use crate::identity::Identity;
-use crate::intake::{self, Drops, Proven, Receipts, Shard, ShardParts, Strangers, TransportError};
+use crate::intake::{
+    self, Drops, Followers, Proven, Receipts, Shard, ShardParts, Strangers, TransportError,
+};
 use crate::journal::{Journal, JournalError, Reader, Writer, WriterHandle};
 use crate::ready::{JOURNAL_FILE, SEARCH_FILE};
 use crate::registry::Registry;
@@ -58,12 +60,17 @@ impl Spine {
         let journal = Journal::open(&journal_path, &config.journal)?;
         let journaled = journal.last();
         let head = Head::new(&config.feed, journaled);
-        let pushed = Arc::clone(&head);
-        let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
+        let followers = Arc::new(Followers::new(config.alert.followers_max));
+        let (pushed, told) = (Arc::clone(&head), Arc::clone(&followers));
+        let writer = Writer::spawn(journal, move |entries| {
+            told.tell(&entries);
+            pushed.push(entries);
+        })?;
         let failure = writer.failure();
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
         runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
-        let below = start_desk(config, registry, in_force, writer, journaled, indexer.indexed())?;
+        let written = Written { writer, journaled, indexed: indexer.indexed() };
+        let below = start_desk(config, registry, in_force, written, &followers)?;
         let Below { desk, decisions, hints, lane, receipts } = below;
         let (stopping, stopping_shard) = watch::channel(false);
         let shard = Shard::spawn(ShardParts {
@@ -78,6 +85,7 @@ impl Spine {
             lanes: config.lanes.clone(),
             lane,
             receipts,
+            followers,
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
@@ -97,14 +105,20 @@ impl Spine {
     }
 }
 
+/// The journal, and how far journal and index are.
+struct Written {
+    writer: WriterHandle,
+    journaled: Cursor,
+    indexed: watch::Receiver<Cursor>,
+}
+
 /// Tells the desk of the past and starts it.
 fn start_desk(
     config: &Config,
     registry: &Arc<Registry>,
     in_force: InForce,
-    writer: WriterHandle,
-    journaled: Cursor,
-    indexed: watch::Receiver<Cursor>,
+    Written { writer, journaled, indexed }: Written,
+    followers: &Followers,
 ) -> Result<Below, ServeError> {
     let limits = DeskConfig {
         remembered_max: config.desk.remembered_max,
@@ -118,8 +132,13 @@ fn start_desk(
     let search_path = config.data_dir.join(SEARCH_FILE);
     let lookup = Lookup::open(&search_path)?;
     let mut reader = Reader::open(&config.data_dir.join(JOURNAL_FILE))?;
-    let mut sources =
-        Sources { lookup: &lookup, reader: &mut reader, registry, hints: hints.as_ref() };
+    let mut sources = Sources {
+        lookup: &lookup,
+        reader: &mut reader,
+        registry,
+        hints: hints.as_ref(),
+        followers,
+    };
     let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)
         .inspect_err(|error| discard_if_damaged(error, &search_path))?;
     // A batch that is not full takes the place of one that is, so the lane never holds more than it may.

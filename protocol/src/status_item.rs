@@ -120,11 +120,8 @@ impl StatusItem {
         let rest = bytes.get(decoder.position()..).unwrap_or_default();
         let known = (version == Some(VERSION)).then_some(());
         let item = known.and(progress).zip(alert).zip(gateway_clock);
-        let item = item.map(|((progress, alert), gateway_clock)| Self {
-            progress,
-            alert,
-            gateway_clock,
-        });
+        let item =
+            item.map(|((progress, alert), gateway_clock)| Self { progress, alert, gateway_clock });
         Ok((item, rest))
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use protocol::{Envelope, Kind, Message, RECEIPT_LEN_MAX, Receipt, STATUS_ITEM_LEN_MAX, StatusItem};
+use protocol::{
+    Envelope, Kind, Message, RECEIPT_LEN_MAX, Receipt, STATUS_ITEM_LEN_MAX, StatusItem,
+};
 
 use crate::keys::{DEVICES, Device};
 use crate::{page, vectors};
