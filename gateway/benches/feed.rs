@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use gateway::feed::{CursorCodec, encode_event};
+use gateway::feed::{CursorCodec, Shape, encode_event};
 use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Envelope, Kind, Labels, Message, MessageId,
@@ -35,7 +35,7 @@ fn encode(criterion: &mut Criterion) {
     group.bench_function("encode an event", |bencher| {
         bencher.iter(|| {
             out.clear();
-            black_box(encode_event(black_box(&entry), &codec, &mut out));
+            black_box(encode_event(black_box(&entry), Shape::default(), &codec, &mut out));
         });
     });
     group.finish();

@@ -12,7 +12,7 @@ use tokio::time::interval;
 
 use crate::config::{Config, DeskLimits};
 use crate::desk::{self, Decisions, DeskHandle, DeskParts, InForce, RecallError, Sources};
-use crate::feed::Head;
+use crate::feed::Heads;
 use crate::hints::Hints;
 use crate::identity::Identity;
 use crate::intake::{
@@ -29,7 +29,7 @@ pub(crate) struct Spine {
     pub(crate) shard: Shard,
     desk: DeskHandle,
     pub(crate) indexer: IndexerHandle,
-    pub(crate) head: Arc<Head>,
+    pub(crate) heads: Arc<Heads>,
     pub(crate) decisions: Decisions,
     stopping: watch::Sender<bool>,
     pub(crate) failure: watch::Receiver<Option<Arc<JournalError>>>,
@@ -59,9 +59,9 @@ impl Spine {
         let search_path = config.data_dir.join(SEARCH_FILE);
         let journal = Journal::open(&journal_path, &config.journal)?;
         let journaled = journal.last();
-        let head = Head::new(&config.feed, journaled);
+        let heads = Heads::new(&config.feed, journaled);
         let followers = Arc::new(Followers::new(config.alert.followers_max));
-        let (pushed, told) = (Arc::clone(&head), Arc::clone(&followers));
+        let (pushed, told) = (Arc::clone(&heads), Arc::clone(&followers));
         let writer = Writer::spawn(journal, move |entries| {
             told.tell(&entries);
             pushed.push(entries);
@@ -89,7 +89,7 @@ impl Spine {
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
-        Ok(Self { shard, desk, indexer, head, decisions, stopping, failure })
+        Ok(Self { shard, desk, indexer, heads, decisions, stopping, failure })
     }
 
     /// Takes nothing more and finishes what was taken, room by room. The last cursor that is on disk.
@@ -138,6 +138,7 @@ fn start_desk(
         registry,
         hints: hints.as_ref(),
         followers,
+        routing: Arc::clone(&in_force.routing.borrow()),
     };
     let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)
         .inspect_err(|error| discard_if_damaged(error, &search_path))?;

@@ -26,8 +26,8 @@ enum Step {
     Alerts(Vec<usize>),
     /// The subscriber reads up to so many events.
     Read(usize),
-    /// Its connection breaks; it resumes with the last id that it saw.
-    Reconnect,
+    /// Its connection breaks; it resumes with the last id that it saw, in this format.
+    Reconnect(&'static str),
     /// The gateway is stopped and started again.
     Restart,
 }
@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => prop::collection::vec(0..ZONES.len(), 1..40).prop_map(Step::Alerts),
         3 => (1_usize..60).prop_map(Step::Read),
-        2 => Just(Step::Reconnect),
+        2 => prop::sample::select(&["json", "geojson"]).prop_map(Step::Reconnect),
         1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 1..16)
@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Whatever happens, a subscriber is given each event of its zones once, in order, and no other: across the border
-    /// of ring and journal, across broken connections at any place, and across restarts.
+    /// of ring and journal, across broken connections at any place, across formats, and across restarts.
     #[test]
     fn every_entitled_event_comes_once_and_in_order(
         steps in steps(),
@@ -83,7 +83,10 @@ proptest! {
                             seen.push(client.event().await);
                         }
                     }
-                    Step::Reconnect => client = city.connect("", &client.last_id).await,
+                    Step::Reconnect(format) => {
+                        let query = format!("?format={format}");
+                        client = city.connect(&query, &client.last_id).await;
+                    }
                     Step::Restart => {
                         city = city.restart().await;
                         client = city.connect("", &client.last_id).await;

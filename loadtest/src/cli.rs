@@ -11,6 +11,7 @@ use device::{Trust, TrustError};
 use protocol::{Algorithm, DeviceId, Realm};
 
 use crate::connections::{Mode, Target};
+use crate::feeds::Behaviour;
 use crate::flood::{FIRST_ADDRESS, Flood, FloodError, Kind};
 
 /// Open-loop load for a Kentongan gateway: presses are sent when a person would press, whatever happened to earlier
@@ -30,6 +31,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Find the highest throughput with a closed loop of waiting workers (no verdict).
     Saturate(Box<SaturateArgs>),
+    /// Open feeds and leave them idle, stall them, or read one from the beginning (no verdict).
+    Feeds(FeedsArgs),
     /// Open connections, leave them idle, and report the gateway's memory for each.
     Idle(IdleArgs),
     /// Throw a known amount of junk at a gateway on this machine, and hold its replies against their bound.
@@ -113,9 +116,48 @@ pub struct RunArgs {
     /// The gateway's metrics page, to balance against its own counters.
     #[arg(long, value_name = "URL")]
     pub metrics: Option<String>,
+    /// More subscribers, a line each: a token, a blank, its zones with commas. Who should see what is worked out from
+    /// --zones; the gateway's routing must page no border (`border_m = 0`).
+    #[arg(long, value_name = "FILE", requires = "zones")]
+    pub audience: Option<PathBuf>,
+    /// The zones that the gateway goes by, GeoJSON.
+    #[arg(long, value_name = "FILE", requires = "audience")]
+    pub zones: Option<PathBuf>,
     /// A name for the report.
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
+}
+
+/// Options of `feeds`.
+#[derive(Debug, Clone, Args)]
+pub struct FeedsArgs {
+    /// Operator address, host:port or URL (`operator_addr` in the ready file).
+    #[arg(long, value_name = "URL")]
+    pub operator: String,
+    /// A subscriber's token.
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub token: String,
+    /// What is done with them.
+    #[arg(long, value_enum)]
+    pub behaviour: Behaviour,
+    /// How many; `drain` opens one.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub feeds: usize,
+    /// How long idle and stalled ones are kept; how long `drain` waits for another event.
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// `drain` ends after so many events; by default when no more come.
+    #[arg(long, value_name = "N")]
+    pub events: Option<u64>,
+    /// The gateway's process, to measure its memory.
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Bind this tool to one processor.
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Where to write what was found, as JSON; standard output gets it too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// How a closed loop connects.

@@ -208,6 +208,13 @@ impl Ledger {
         self.rows.get(press.row()).is_some_and(|row| row.answer.load(Relaxed) != 0)
     }
 
+    /// Whether the feed has to show `press`: its receipt says that it is on disk and paged.
+    #[must_use]
+    pub fn is_owed(&self, press: PressIndex) -> bool {
+        let answer = self.rows.get(press.row()).map(|row| row.answer.load(Relaxed));
+        matches!(answer.and_then(Answer::from_byte), Some(Answer::Received | Answer::Duplicate))
+    }
+
     /// The feed showed `press`.
     pub fn fed(&self, press: PressIndex, now: Moment) {
         let Some(row) = self.rows.get(press.row()) else { return };

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser as _;
 use device::Trust;
+use loadtest::audience::Audience;
 use loadtest::city::City;
 use loadtest::cli::{
-    Cli, Command, FloodArgs, IdleArgs, RunArgs, SaturateArgs, UsageError, typed, url,
+    Cli, Command, FeedsArgs, FloodArgs, IdleArgs, RunArgs, SaturateArgs, UsageError, typed, url,
 };
 use loadtest::clock;
+use loadtest::feeds::Behaviour;
 use loadtest::flood::{self, Kind, proofs::Claim};
 use loadtest::report::json::{Bound, Run};
 use loadtest::report::{self, table};
@@ -20,7 +22,7 @@ use loadtest::run::{RunError, Setup};
 use loadtest::saturate::{Saturation, saturate};
 use loadtest::slo::Slo;
 use loadtest::subscriber::Source;
-use loadtest::{idle, run};
+use loadtest::{feeds, idle, run};
 use serde_json::json;
 
 /// Something is wrong with what was typed.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => replay(&args),
         Command::Saturate(args) => find_the_most(&args),
+        Command::Feeds(args) => read_feeds(&args),
         Command::Idle(args) => weigh_idle(&args),
         Command::Flood(args) => throw(&args),
     };
@@ -69,11 +72,15 @@ fn replay(args: &RunArgs) -> anyhow::Result<u8> {
         city.plan.presses().len(),
         city.scenario
     ));
+    let audience = args.audience.as_deref().zip(args.zones.as_deref());
+    let audience = audience.map(|(members, zones)| Audience::read(members, zones));
+    let audience = audience.transpose().context("--audience")?;
     bind_to_processor(args.target.cpu)?;
     let setup = Setup {
         target,
         mode,
         source: Source { operator: url(&args.operator), token: args.token.clone() },
+        audience,
         probes: city.probes,
         gateway: args.target.pid.map(Process),
         metrics: args.metrics.as_deref().map(url),
@@ -168,6 +175,29 @@ fn weigh_idle(args: &IdleArgs) -> anyhow::Result<u8> {
     let cost = runtime()?.block_on(idle::idle(target, args.connections, process))?;
     print(&format!("{}\n", serde_json::to_string_pretty(&cost)?))?;
     Ok(u8::from(cost.open < cost.planned))
+}
+
+fn read_feeds(args: &FeedsArgs) -> anyhow::Result<u8> {
+    bind_to_processor(args.cpu)?;
+    let source = Source { operator: url(&args.operator), token: args.token.clone() };
+    let process = args.pid.map(Process);
+    let found = runtime()?.block_on(async {
+        match args.behaviour {
+            Behaviour::Idle => feeds::idle(source, args.feeds, process, args.duration).await,
+            Behaviour::Stall => feeds::stall(source, args.feeds, process, args.duration).await,
+            Behaviour::Drain => feeds::drain(source, args.events, args.duration).await,
+        }
+    });
+    let found = found.map_err(RunError::from)?;
+    let text = serde_json::to_string_pretty(&json!({
+        "schema_version": 1, "command": typed(std::env::args()), "commit": commit(),
+        "found": found,
+    }))?;
+    print(&format!("{text}\n"))?;
+    if let Some(path) = &args.out {
+        std::fs::write(path, text + "\n").with_context(|| format!("--out {}", path.display()))?;
+    }
+    Ok(u8::from(found.open < found.planned))
 }
 
 fn throw(args: &FloodArgs) -> anyhow::Result<u8> {

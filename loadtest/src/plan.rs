@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
-use protocol::AlertId;
+use protocol::{AlertId, Position};
 
 use crate::clock::Moment;
 use crate::ledger::{Ledger, PressIndex};
@@ -105,6 +105,13 @@ impl Plan {
 }
 
 impl Press {
+    /// Where it happened, as the message says it.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let e7 = |degrees: f64| format!("{:.0}", degrees * 1e7).parse().ok();
+        let place = self.place?;
+        Position::new(e7(place.lat)?, e7(place.lon)?)
+    }
+
     fn spoil(&mut self) {
         let mut bytes = self.signed.to_vec();
         let place = bytes.len().saturating_sub(SPOILED_FROM_END);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use protocol::DeviceId;
 
 use crate::account::{Account, Conservation, GatewayCounters};
+use crate::audience::{Attendance, Audience, Listening};
 use crate::clock::{Clock, Moment};
 use crate::connections::{AttemptError, Connections, Mode, OpenError, Target};
 use crate::counters;
@@ -47,6 +48,8 @@ pub struct Setup {
     pub mode: Mode,
     /// The feed.
     pub source: Source,
+    /// Who else reads it.
+    pub audience: Option<Audience>,
     /// Messages that raise nothing, of devices that must be enrolled.
     pub probes: Vec<(DeviceId, Bytes)>,
     /// The gateway's process, if it is on this machine.
@@ -117,6 +120,7 @@ struct Seen {
     rss_bytes_max: Option<u64>,
     counters: Option<GatewayCounters>,
     feed_reconnects: u64,
+    attendance: Option<Attendance>,
 }
 
 /// Carries out `plan`. Must run inside a tokio runtime with a single thread of its own.
@@ -162,6 +166,10 @@ async fn load(
     let clock = Clock::start_in(LEAD);
     let subscriber =
         Subscriber::open(setup.source.clone(), alerts, Arc::clone(ledger), clock).await?;
+    let audience = match &setup.audience {
+        Some(audience) => Some(audience.open(&setup.source.operator, &plan, clock).await?),
+        None => None,
+    };
     let progress = Progress::start(Arc::clone(ledger), clock, setup.gateway);
     let spent = |process: Option<Process>| process.and_then(Process::cpu);
     let (own, gateway) = (spent(Some(Process::own())), spent(setup.gateway));
@@ -176,6 +184,9 @@ async fn load(
     driver::drive(Arc::new(drive)).await;
     interrupted.abort();
     settle(ledger, &clock).await;
+    if let Some(audience) = &audience {
+        wait_for(audience, ledger, &clock).await;
+    }
     let ended = clock.now();
     let since =
         |after: Option<Duration>, before: Option<Duration>| Some(after?.saturating_sub(before?));
@@ -183,6 +194,7 @@ async fn load(
         (since(spent(Some(Process::own())), own), since(spent(setup.gateway), gateway));
     let rss_bytes_max = progress.stop();
     let feed_reconnects = subscriber.close();
+    let attendance = audience.map(|audience| audience.close(&ledger.outcomes()));
     let after = read_counters(setup).await;
     let counters = after.zip(before).map(|(after, before)| after.since(&before));
     Ok(Seen {
@@ -195,6 +207,7 @@ async fn load(
         rss_bytes_max,
         counters,
         feed_reconnects,
+        attendance,
     })
 }
 
@@ -209,6 +222,14 @@ pub(crate) async fn settle(ledger: &Ledger, clock: &Clock) {
         tokio::time::sleep(FEED_LOOK).await;
     }
     tokio::time::sleep(FEED_AFTERMATH).await;
+}
+
+/// Waits until everybody has seen what they should, or it takes too long.
+async fn wait_for(audience: &Listening, ledger: &Ledger, clock: &Clock) {
+    let give_up = clock.now().plus(FEED_PATIENCE);
+    while !audience.is_served(|press| ledger.is_owed(press)) && clock.now() < give_up {
+        tokio::time::sleep(FEED_LOOK).await;
+    }
 }
 
 fn report(
@@ -245,6 +266,7 @@ fn report(
         receipts: account.receipts,
         corrupted: account.corrupted,
         feed: account.feed,
+        audience: seen.attendance.clone(),
         latency_us: LatencyUs {
             receipt: recording.receipt.summary(),
             feed: recording.feed.summary(),

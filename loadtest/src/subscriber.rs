@@ -16,8 +16,8 @@ use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::clock::Clock;
-use crate::ledger::Ledger;
+use crate::clock::{Clock, Moment};
+use crate::ledger::{Ledger, PressIndex};
 use crate::plan::Alerts;
 
 /// Wait before the feed is opened again after it broke off.
@@ -72,14 +72,17 @@ pub struct Subscriber {
     reconnects: Arc<AtomicU64>,
 }
 
-/// What the reading thread works with.
-struct Reading {
-    source: Source,
-    client: Client,
-    alerts: Alerts,
-    ledger: Arc<Ledger>,
-    clock: Clock,
-    reconnects: Arc<AtomicU64>,
+/// What is told of each alert that a feed shows: the press that raised it, if one of this run did, and when.
+pub(crate) type Shown = Box<dyn Fn(Option<PressIndex>, Moment) + Send + Sync>;
+
+/// One feed that is read on.
+pub(crate) struct Reading {
+    pub(crate) source: Source,
+    pub(crate) client: Client,
+    pub(crate) alerts: Arc<Alerts>,
+    pub(crate) shown: Shown,
+    pub(crate) clock: Clock,
+    pub(crate) reconnects: Arc<AtomicU64>,
 }
 
 impl Subscriber {
@@ -98,7 +101,12 @@ impl Subscriber {
         let reconnects = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&reconnects);
         let client = client()?;
-        let reading = Reading { source, client, alerts, ledger, clock, reconnects: counted };
+        let shown: Shown = Box::new(move |press, now| match press {
+            Some(press) => ledger.fed(press, now),
+            None => ledger.unexpected(),
+        });
+        let alerts = Arc::new(alerts);
+        let reading = Reading { source, client, alerts, shown, clock, reconnects: counted };
         let run = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build()
             else {
@@ -144,17 +152,28 @@ pub async fn probe(source: &Source) -> Result<(), FeedError> {
     open(&client()?, source, None).await.map(drop)
 }
 
-fn client() -> Result<Client, FeedError> {
+pub(crate) fn client() -> Result<Client, FeedError> {
     let client = Client::builder().connect_timeout(OPEN_TIMEOUT).tcp_nodelay(true).no_proxy();
     Ok(client.build()?)
 }
 
-async fn open(
+/// Asks for the feed from `after` on.
+pub(crate) async fn open(
     client: &Client,
     source: &Source,
     after: Option<&str>,
 ) -> Result<Response, FeedError> {
-    let url = format!("{}/v1/feed", source.operator.trim_end_matches('/'));
+    open_at(client, source, "", after).await
+}
+
+/// The same with a query, which begins with a question mark.
+pub(crate) async fn open_at(
+    client: &Client,
+    source: &Source,
+    query: &str,
+    after: Option<&str>,
+) -> Result<Response, FeedError> {
+    let url = format!("{}/v1/feed{query}", source.operator.trim_end_matches('/'));
     let mut request = client
         .get(url)
         .header(ACCEPT, "text/event-stream")
@@ -173,12 +192,13 @@ async fn open(
 }
 
 impl Reading {
-    async fn open(&self, after: Option<&str>) -> Result<Response, FeedError> {
+    /// Opens the feed.
+    pub(crate) async fn open(&self, after: Option<&str>) -> Result<Response, FeedError> {
         open(&self.client, &self.source, after).await
     }
 
     /// Reads until it is dropped, and opens the feed again where it broke off.
-    async fn read_on(&self, first: Response) {
+    pub(crate) async fn read_on(&self, first: Response) {
         let mut last_id = String::new();
         let mut response = Some(first);
         loop {
@@ -206,13 +226,8 @@ impl Reading {
                     last_id.clear();
                     last_id.push_str(id);
                 }
-                match event.raised() {
-                    Some(Some(alert)) => match self.alerts.press(&alert) {
-                        Some(press) => self.ledger.fed(press, now),
-                        None => self.ledger.unexpected(),
-                    },
-                    Some(None) => self.ledger.unexpected(),
-                    None => {}
+                if let Some(alert) = event.raised() {
+                    (self.shown)(alert.and_then(|alert| self.alerts.press(&alert)), now);
                 }
             });
             if splitter.rest.len() > EVENT_LEN_MAX {

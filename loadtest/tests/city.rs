@@ -56,6 +56,7 @@ async fn quake(folder: &Path) -> (City, Finished) {
         mode: city.mode,
         source: Source { operator: fake.operator.clone(), token: TOKEN.to_owned() },
         probes: Vec::new(),
+        audience: None,
         gateway: None,
         metrics: None,
         slo: Slo::parse("receipt_p99 = \"60s\"\nfeed_p99 = \"60s\"\nmissing = 0\nfeed_missing = 0")

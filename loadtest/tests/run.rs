@@ -63,6 +63,7 @@ fn setup(fake: &Fake, mode: Mode, folder: &tempfile::TempDir) -> Setup {
         mode,
         source: Source { operator: fake.operator.clone(), token: TOKEN.to_owned() },
         probes: Vec::new(),
+        audience: None,
         gateway: None,
         metrics: None,
         slo: Slo::parse(SLO).unwrap(),

@@ -16,6 +16,7 @@ mod timeline;
 mod tuning;
 
 pub use month::{Month, MonthError};
+pub use pipeline::{ZoneId, ZoneIndex, Zones};
 pub use population::{Device, Population, PopulationError, Profile, PublicKey, Summary, TestKey};
 pub use random::Seed;
 pub use scenario::{

@@ -140,6 +140,14 @@ pipeline::sections! {
         poll_interval: Duration as Span, SECOND, Between(10 * MS, HOUR);
     }
 
+    /// Who is asked to answer, and how long they have.
+    pub RoutingConfig in "routing" {
+        /// TOML; nothing: the routing that comes with this program.
+        file: Option<PathBuf> as ReadableFile, None, Any;
+        /// How often the file is looked at for a change.
+        poll_interval: Duration as Span, SECOND, Between(10 * MS, HOUR);
+    }
+
     /// The bounds of the desk.
     pub DeskLimits in "desk" {
         /// Verified messages that wait for the desk.
@@ -168,7 +176,7 @@ pipeline::sections! {
 
     /// The feed to subscribers.
     pub FeedConfig in "feed" {
-        /// Latest events kept encoded in memory, in bytes.
+        /// Latest events kept encoded in memory, in bytes, of each format that is read.
         ring_bytes: usize as Size, 16 * MIB, Between(64 * KIB, 4_096 * MIB);
         /// A subscriber that takes nothing for this long is closed.
         write_timeout: Duration as Span, Duration::from_secs(10), Between(100 * MS, 10 * MINUTE);

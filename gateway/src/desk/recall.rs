@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span, Time};
+use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Routing, Span, Time};
 use protocol::DeviceId;
 
 use crate::clock;
@@ -27,6 +27,8 @@ pub struct Sources<'a> {
     pub hints: &'a Hints,
     /// Who is told what becomes of an alert.
     pub followers: &'a Followers,
+    /// By what alerts are routed and climb.
+    pub routing: Arc<Routing>,
 }
 
 /// Why the past could not be told.
@@ -50,7 +52,7 @@ pub fn recall(
     horizon: Span,
     sources: &mut Sources<'_>,
 ) -> Result<Vec<Output>, RecallError> {
-    let Sources { lookup, reader, registry, hints, followers } = sources;
+    let Sources { lookup, reader, registry, hints, followers, routing } = sources;
     let now = clock::now();
     let mut wanted = vec![];
     let mut tell = |input| {
@@ -62,6 +64,7 @@ pub fn recall(
             }
         }
     };
+    tell(Input::Routed(Arc::clone(routing)));
     tell(Input::Fleet(Arc::new(registry.fleet())));
     let indexed = lookup.indexed()?;
     tell(Input::Indexed(indexed));

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::chunk::{Chunk, ChunkBuilder};
 use super::cursor::CursorCodec;
+use super::shape::Shape;
 use crate::journal::{JournalError, Reader};
 
 /// Records in one batch: about as many as fill a chunk, so that a slow subscriber holds no more than one.
@@ -45,12 +46,13 @@ impl Backlog {
         Arc::new(Self { journal, codec, turns, idle: Mutex::new(vec![]) })
     }
 
-    /// Some of the events behind `after`, none behind `tip`; nothing if the journal has none there.
+    /// Some of the events behind `after` in this shape, none behind `tip`; nothing if the journal has none there.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub(super) async fn read(
         self: &Arc<Self>,
+        shape: Shape,
         after: Cursor,
         tip: Cursor,
     ) -> Result<Option<Chunk>, BacklogError> {
@@ -58,20 +60,25 @@ impl Backlog {
         let turn = turns.acquire_owned().await.map_err(|_| BacklogError::Stopping)?;
         let backlog = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
-            let chunk = backlog.read_blocking(after, tip);
+            let chunk = backlog.read_blocking(shape, after, tip);
             drop(turn);
             chunk
         });
         Ok(read.await.map_err(|_| BacklogError::Stopping)??)
     }
 
-    fn read_blocking(&self, after: Cursor, tip: Cursor) -> Result<Option<Chunk>, JournalError> {
+    fn read_blocking(
+        &self,
+        shape: Shape,
+        after: Cursor,
+        tip: Cursor,
+    ) -> Result<Option<Chunk>, JournalError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = idle.map_or_else(|| Reader::open(&self.journal), Ok)?;
         let entries = reader.read_after(after, BATCH_RECORDS)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         metrics::counter!("gateway_feed_backlog_records_total").increment(entries.len() as u64);
-        let mut builder = ChunkBuilder::new(after);
+        let mut builder = ChunkBuilder::new(shape, after);
         for entry in entries.iter().take_while(|entry| entry.cursor() <= tip) {
             builder.push(entry, &self.codec);
         }

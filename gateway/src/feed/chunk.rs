@@ -9,6 +9,7 @@ use pipeline::{Cursor, Decision, Entry, ZoneId};
 
 use super::cursor::CursorCodec;
 use super::event::encode_event;
+use super::shape::Shape;
 
 /// A chunk is closed once it holds this many bytes of events: one write, a few TCP segments.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -111,6 +112,7 @@ impl Runs {
 /// Encodes entries, in order, into chunks.
 #[derive(Debug)]
 pub(super) struct ChunkBuilder {
+    shape: Shape,
     after: Cursor,
     last: Cursor,
     bytes: Vec<u8>,
@@ -120,15 +122,15 @@ pub(super) struct ChunkBuilder {
 
 impl ChunkBuilder {
     /// A builder whose first entry is the first one behind `after`.
-    pub(super) fn new(after: Cursor) -> Self {
-        Self { after, last: after, bytes: vec![], events: vec![], zones: vec![] }
+    pub(super) fn new(shape: Shape, after: Cursor) -> Self {
+        Self { shape, after, last: after, bytes: vec![], events: vec![], zones: vec![] }
     }
 
     /// Adds the next entry.
     pub(super) fn push(&mut self, entry: &Entry, codec: &CursorCodec) {
         debug_assert!(entry.cursor() > self.last, "entries come in journal order");
         self.last = entry.cursor();
-        if encode_event(entry, codec, &mut self.bytes) {
+        if encode_event(entry, self.shape, codec, &mut self.bytes) {
             let zone = self.zone_index(shown_zone(entry));
             self.events.push(Event { cursor: entry.cursor(), end: self.bytes.len(), zone });
         }
@@ -185,7 +187,7 @@ mod tests {
 
     fn chunk(zones: &[usize]) -> Chunk {
         let codec = CursorCodec::new([7; 16]);
-        let mut builder = ChunkBuilder::new(Cursor(10));
+        let mut builder = ChunkBuilder::new(Shape::default(), Cursor(10));
         for (cursor, zone) in (11..).zip(zones) {
             builder.push(&record(cursor, ZONES[*zone]).into(), &codec);
         }
@@ -219,7 +221,7 @@ mod tests {
         let zone = ZoneId::new("kota");
         let decision = crate::journal::testing::promotion(2, 1);
         let promotion = Decision { zone, raise: Some(raise), ..decision };
-        let mut builder = ChunkBuilder::new(Cursor(1));
+        let mut builder = ChunkBuilder::new(Shape::default(), Cursor(1));
         builder.push(&promotion.into(), &CursorCodec::new([7; 16]));
         let chunk = builder.take().unwrap();
         assert_eq!(chunk.select(Cursor(1), |zone| zone.as_str() == "klojen").1, 1);
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn builder_goes_on_behind_what_was_taken() {
         let codec = CursorCodec::new([7; 16]);
-        let mut builder = ChunkBuilder::new(Cursor(0));
+        let mut builder = ChunkBuilder::new(Shape::default(), Cursor(0));
         assert!(builder.take().is_none());
         builder.push(&record(1, "klojen").into(), &codec);
         builder.push(&record(2, "klojen").into(), &codec);

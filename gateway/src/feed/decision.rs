@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
 use super::event::{TIME_LEN, ascii, hex, rfc3339};
+use super::geojson::Feature;
+use super::shape::{Format, Shape};
 
 /// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
 #[derive(Serialize)]
@@ -127,23 +129,26 @@ impl Serialize for Evidence<'_> {
     }
 }
 
-/// Appends the event of a decision that shows no alert.
+/// Appends the name and the data of the event of a decision that shows no alert.
 pub(super) fn encode(
     decision: &Decision,
-    codec: &CursorCodec,
+    shape: Shape,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    out.extend_from_slice(b"id: ");
-    out.extend_from_slice(&codec.seal(decision.cursor));
     if let Act::Notice(notice) = &decision.act {
         out.extend_from_slice(b"\nevent: notice\ndata: ");
-        serde_json::to_writer(&mut *out, &notice_data(decision, notice))?;
+        write(&notice_data(decision, notice), shape.format, out)
     } else {
         out.extend_from_slice(b"\nevent: decision\ndata: ");
-        serde_json::to_writer(&mut *out, &decision_data(decision))?;
+        write(&decision_data(decision), shape.format, out)
     }
-    out.extend_from_slice(b"\n\n");
-    Ok(())
+}
+
+fn write(data: &impl Serialize, format: Format, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    match format {
+        Format::Json => serde_json::to_writer(out, data),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(None, data)),
+    }
 }
 
 fn decision_data(decision: &Decision) -> DecisionData<'_> {
@@ -216,7 +221,12 @@ mod tests {
 
     fn encoded(decision: Decision) -> (String, serde_json::Value) {
         let mut out = vec![];
-        assert!(encode_event(&decision.into(), &CursorCodec::new([7; 16]), &mut out));
+        assert!(encode_event(
+            &decision.into(),
+            Shape::default(),
+            &CursorCodec::new([7; 16]),
+            &mut out
+        ));
         let event = String::from_utf8(out).unwrap();
         let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         (line("event: ").to_owned(), serde_json::from_str(line("data: ")).unwrap())

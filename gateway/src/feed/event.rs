@@ -1,9 +1,10 @@
-//! One entry of the journal as one server-sent event: `id:`, `event:` and one line of JSON.
+//! One entry of the journal as one server-sent event: `id:`, `event:` and one line of JSON, or of GeoJSON.
 //!
 //! It is given a journaled entry and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
 //! on the feed. A message is `event: alert`, or `event: held` where it is shown to operators and nobody is paged; an
-//! alert that is promoted is shown again as `event: alert`. Decisions are encoded elsewhere. What the message itself says (place, note, battery) is read again from its signed bytes, which are the
-//! truth; they were verified when they came. Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
+//! alert that is promoted is shown again as `event: alert`. Decisions are encoded elsewhere. What the message itself says
+//! (place, note, battery) is read again from its signed bytes, which are the truth; they were verified when they came.
+//! Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
 
 use pipeline::{Act, Cursor, Disposition, Entry, Record, Time};
 use protocol::{Envelope, Kind, Labels, Message, Position};
@@ -11,6 +12,8 @@ use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
 use super::decision;
+use super::geojson::Feature;
+use super::shape::{Format, Shape};
 
 const DAY_MS: u64 = 86_400_000;
 /// Length of a time in text.
@@ -74,15 +77,19 @@ impl Serialize for Flags {
     }
 }
 
-/// Appends the event of `entry` to `out`. Returns whether there is one: heartbeats are not on the feed.
-pub fn encode_event(entry: &Entry, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
+/// Appends the event of `entry` in this shape to `out`. Returns whether there is one: heartbeats are not on the feed.
+pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
     let start = out.len();
+    begin(entry.cursor(), codec, out);
     let encoded = match entry {
-        Entry::Message(record) if record.kind == Kind::Heartbeat => return false,
-        Entry::Message(record) => encode_message(record, record.cursor, false, codec, out),
+        Entry::Message(record) if record.kind == Kind::Heartbeat => {
+            out.truncate(start);
+            return false;
+        }
+        Entry::Message(record) => encode_message(record, false, shape, out),
         Entry::Decision(decision) => match (&decision.act, &decision.raise) {
-            (Act::Promote, Some(raise)) => encode_message(raise, decision.cursor, true, codec, out),
-            _ => decision::encode(decision, codec, out),
+            (Act::Promote, Some(raise)) => encode_message(raise, true, shape, out),
+            _ => decision::encode(decision, shape, out),
         },
     };
     if let Err(error) = encoded {
@@ -90,30 +97,36 @@ pub fn encode_event(entry: &Entry, codec: &CursorCodec, out: &mut Vec<u8>) -> bo
         tracing::error!(cursor = entry.cursor().0, %error, "event cannot be written");
         return false;
     }
+    out.extend_from_slice(b"\n\n");
     true
 }
 
-/// Appends the event at `cursor` that shows `record`.
-fn encode_message(
-    record: &Record,
-    cursor: Cursor,
-    promoted: bool,
-    codec: &CursorCodec,
-    out: &mut Vec<u8>,
-) -> serde_json::Result<()> {
+/// Appends the line that names the place of an event.
+fn begin(cursor: Cursor, codec: &CursorCodec, out: &mut Vec<u8>) {
     out.extend_from_slice(b"id: ");
     out.extend_from_slice(&codec.seal(cursor));
-    let held = record.disposition == Disposition::Held && !promoted;
-    let name: &[u8] = if held { b"held" } else { b"alert" };
-    out.extend_from_slice(b"\nevent: ");
-    out.extend_from_slice(name);
-    out.extend_from_slice(b"\ndata: ");
-    write_data(record, promoted, out)?;
-    out.extend_from_slice(b"\n\n");
-    Ok(())
 }
 
-fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json::Result<()> {
+/// Appends the name and the data of the event that shows `record`.
+fn encode_message(
+    record: &Record,
+    promoted: bool,
+    shape: Shape,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let held = record.disposition == Disposition::Held && !promoted;
+    out.extend_from_slice(b"\nevent: ");
+    out.extend_from_slice(if held { b"held".as_slice() } else { b"alert" });
+    out.extend_from_slice(b"\ndata: ");
+    write_data(record, promoted, shape.format, out)
+}
+
+fn write_data(
+    record: &Record,
+    promoted: bool,
+    format: Format,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
     let message = decode(record);
     let alert_id = record.alert.map(|alert| hex(alert.as_bytes()));
     let message_id = hex(record.message_id.as_bytes());
@@ -137,7 +150,10 @@ fn write_data(record: &Record, promoted: bool, out: &mut Vec<u8>) -> serde_json:
         battery: message.and_then(|message| message.battery).map(protocol::Percent::value),
         note: message.and_then(|message| message.note),
     };
-    serde_json::to_writer(out, &data)
+    match format {
+        Format::Json => serde_json::to_writer(out, &data),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
+    }
 }
 
 fn place(message: Option<&Message<'_>>, record: &Record) -> Option<Place> {
@@ -180,7 +196,7 @@ impl Place {
 /// A message as its event states it.
 pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
     let mut text = vec![];
-    write_data(record, false, &mut text)?;
+    write_data(record, false, Format::Json, &mut text)?;
     serde_json::from_slice(&text)
 }
 
@@ -271,7 +287,12 @@ mod tests {
 
     fn encoded(record: &Record) -> String {
         let mut out = vec![];
-        encode_event(&record.clone().into(), &CursorCodec::new([7; 16]), &mut out);
+        encode_event(
+            &record.clone().into(),
+            Shape::default(),
+            &CursorCodec::new([7; 16]),
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 
@@ -325,6 +346,26 @@ mod tests {
             "\"page\":true,\"silent\":true,\"battery\":40,\"note\":\"Jl. \\\"Ijen\\\" 1\\nlantai 2\"}\n\n",
         );
         assert_eq!(encoded(&golden()), expected);
+    }
+
+    #[test]
+    fn geojson_is_a_feature_of_the_same_data_at_its_place() {
+        let feature = |record: &Record| {
+            let mut out = vec![];
+            let shape = Shape { format: Format::Geojson, ..Shape::default() };
+            encode_event(&record.clone().into(), shape, &CursorCodec::new([7; 16]), &mut out);
+            let event = String::from_utf8(out).unwrap();
+            let line = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            serde_json::from_str::<serde_json::Value>(line).unwrap()
+        };
+        let geometry = serde_json::json!({"type": "Point", "coordinates": [112.6326, -7.96662]});
+        let expected = serde_json::json!({
+            "type": "Feature", "geometry": geometry, "properties": data(&golden()),
+        });
+        assert_eq!(feature(&golden()), expected);
+        let nowhere = feature(&record(5, "klojen"));
+        assert_eq!(nowhere["geometry"], serde_json::Value::Null);
+        assert!(nowhere.as_object().unwrap().contains_key("geometry"));
     }
 
     #[test]

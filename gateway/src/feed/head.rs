@@ -1,4 +1,4 @@
-//! The head of the journal: the most recent synced records, encoded, and the wake-up that there are more.
+//! The head of the journal in one shape: the most recent synced records, encoded, and the wake-up that there are more.
 //!
 //! It is given records by the journal's thread, after their sync and in order. [`Head::push`] only puts them down and
 //! wakes one task, whatever the number of subscribers; that task encodes them into the ring ([`Head::run`]) and then
@@ -16,15 +16,16 @@ use tokio::sync::{Notify, watch};
 
 use super::chunk::{Chunk, ChunkBuilder};
 use super::cursor::CursorCodec;
+use super::shape::Shape;
 use crate::clock;
-use crate::config::FeedConfig;
 use crate::telemetry::{Stage, StageTimer};
 
 /// Records that may wait to be encoded: a few milliseconds of work. Beyond it they are left to the journal.
 const WAITING_RECORDS_MAX: usize = 4_096;
 
-/// The most recent synced records, and the wake-up.
-pub struct Head {
+/// The most recent synced records in one shape, and the wake-up.
+pub(super) struct Head {
+    shape: Shape,
     waiting: Mutex<Waiting>,
     arrived: Notify,
     ring: Mutex<Ring>,
@@ -36,7 +37,9 @@ pub struct Head {
 struct Waiting {
     after: Cursor,
     last: Cursor,
-    entries: Vec<Entry>,
+    batches: Vec<Arc<[Entry]>>,
+    /// How many entries the batches have together.
+    count: usize,
     /// When the first of them was synced.
     since: Instant,
 }
@@ -63,13 +66,14 @@ pub(super) enum Next {
 
 impl Head {
     /// A head behind which nothing has been pushed; `after` is the last place that the journal holds.
-    #[must_use]
-    pub fn new(config: &FeedConfig, after: Cursor) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(shape: Shape, ring_bytes: usize, after: Cursor) -> Self {
+        Self {
+            shape,
             waiting: Mutex::new(Waiting {
                 after,
                 last: after,
-                entries: vec![],
+                batches: vec![],
+                count: 0,
                 since: clock::monotonic(),
             }),
             arrived: Notify::new(),
@@ -78,49 +82,64 @@ impl Head {
                 last: after,
                 chunks: VecDeque::new(),
                 bytes: 0,
-                bytes_max: config.ring_bytes,
+                bytes_max: ring_bytes,
             }),
             tip: watch::Sender::new(after),
             stage: Stage::Feed.timer(),
-        })
+        }
+    }
+
+    /// Whether anybody reads this shape.
+    pub(super) fn is_heard(&self) -> bool {
+        self.tip.receiver_count() > 0
     }
 
     /// Takes records that are synced to disk, in journal order, each once. Never waits for a subscriber.
-    pub fn push(&self, entries: Vec<Entry>) {
+    pub(super) fn push(&self, entries: &Arc<[Entry]>) {
         let Some(last) = entries.last().map(Entry::cursor) else { return };
         let mut waiting = lock(&self.waiting);
-        if waiting.entries.len() + entries.len() > WAITING_RECORDS_MAX {
-            let left_out = waiting.entries.len() as u64;
+        if waiting.count + entries.len() > WAITING_RECORDS_MAX {
+            let left_out = waiting.count as u64;
             metrics::counter!("gateway_feed_left_to_journal_total").increment(left_out);
             waiting.after = waiting.last;
-            waiting.entries.clear();
+            waiting.batches.clear();
+            waiting.count = 0;
         }
-        if waiting.entries.is_empty() {
+        if waiting.batches.is_empty() {
             waiting.since = clock::monotonic();
-            waiting.entries = entries;
-        } else {
-            waiting.entries.extend(entries);
         }
+        waiting.batches.push(Arc::clone(entries));
+        waiting.count += entries.len();
+        waiting.last = last;
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Takes note that the journal reaches to `last`, of records that nobody who reads this shape waited for.
+    pub(super) fn pass(&self, last: Cursor) {
+        let mut waiting = lock(&self.waiting);
+        waiting.batches.clear();
+        waiting.count = 0;
+        waiting.after = last;
         waiting.last = last;
         drop(waiting);
         self.arrived.notify_one();
     }
 
     /// The last place that was pushed.
-    #[must_use]
-    pub fn pushed(&self) -> Cursor {
+    pub(super) fn pushed(&self) -> Cursor {
         lock(&self.waiting).last
     }
 
     /// Encodes what is pushed and wakes the subscribers, for ever.
-    pub async fn run(&self, codec: &CursorCodec) {
-        let mut builder = ChunkBuilder::new(self.tip());
+    pub(super) async fn run(&self, codec: &CursorCodec) {
+        let mut builder = ChunkBuilder::new(self.shape, self.tip());
         loop {
-            let (entries, since) = self.take_waiting(&mut builder);
-            if entries.is_empty() {
+            let (batches, since) = self.take_waiting(&mut builder);
+            if batches.is_empty() {
                 self.arrived.notified().await;
             }
-            for entry in &entries {
+            for entry in batches.iter().flat_map(|batch| batch.iter()) {
                 builder.push(entry, codec);
                 if builder.is_full() {
                     self.publish(&mut builder);
@@ -128,7 +147,8 @@ impl Head {
                 }
             }
             self.publish(&mut builder);
-            self.stage.record_each(since.elapsed(), entries.len());
+            let count = batches.iter().map(|batch| batch.len()).sum();
+            self.stage.record_each(since.elapsed(), count);
         }
     }
 
@@ -156,24 +176,26 @@ impl Head {
     }
 
     /// The records to be encoded. Where none are wanted or some were left out, the ring starts anew behind them.
-    fn take_waiting(&self, builder: &mut ChunkBuilder) -> (Vec<Entry>, Instant) {
+    fn take_waiting(&self, builder: &mut ChunkBuilder) -> (Vec<Arc<[Entry]>>, Instant) {
         let mut waiting = lock(&self.waiting);
         let since = waiting.since;
-        let mut entries = mem::take(&mut waiting.entries);
+        let mut batches = mem::take(&mut waiting.batches);
+        let count = mem::take(&mut waiting.count);
         let last = waiting.last;
         let mut after = mem::replace(&mut waiting.after, last);
         drop(waiting);
-        metrics::gauge!("gateway_feed_waiting_records").set(entries.len() as f64);
-        if self.tip.receiver_count() == 0 {
-            entries.clear();
+        let format = self.shape.format.name();
+        metrics::gauge!("gateway_feed_waiting_records", "format" => format).set(count as f64);
+        if !self.is_heard() {
+            batches.clear();
             after = last;
         }
         if after > self.tip() {
-            *builder = ChunkBuilder::new(after);
+            *builder = ChunkBuilder::new(self.shape, after);
             lock(&self.ring).restart(after);
             self.tip.send_replace(after);
         }
-        (entries, since)
+        (batches, since)
     }
 
     fn publish(&self, builder: &mut ChunkBuilder) {
@@ -181,7 +203,8 @@ impl Head {
             let last = chunk.last();
             let mut ring = lock(&self.ring);
             ring.push(chunk);
-            metrics::gauge!("gateway_feed_ring_bytes").set(ring.bytes as f64);
+            let format = self.shape.format.name();
+            metrics::gauge!("gateway_feed_ring_bytes", "format" => format).set(ring.bytes as f64);
             drop(ring);
             self.tip.send_replace(last);
         }
@@ -229,12 +252,11 @@ mod tests {
 
     const CODEC_KEY: [u8; 16] = [7; 16];
 
-    fn head(ring_bytes: usize) -> Arc<Head> {
-        let config = FeedConfig { ring_bytes, ..FeedConfig::default() };
-        Head::new(&config, Cursor(0))
+    fn head(ring_bytes: usize) -> Head {
+        Head::new(Shape::default(), ring_bytes, Cursor(0))
     }
 
-    fn records(cursors: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+    fn records(cursors: std::ops::RangeInclusive<u64>) -> Arc<[Entry]> {
         cursors.map(|cursor| record(cursor, "klojen").into()).collect()
     }
 
@@ -265,8 +287,8 @@ mod tests {
     async fn what_is_pushed_is_read_by_cursor() {
         let head = head(1 << 20);
         let _subscriber = head.watch();
-        head.push(records(1..=3));
-        head.push(records(4..=5));
+        head.push(&records(1..=3));
+        head.push(&records(4..=5));
         settle(&head).await;
         assert_eq!(read(&head, 0), [1, 2, 3, 4, 5]);
         assert_eq!(read(&head, 4), [5]);
@@ -278,7 +300,7 @@ mod tests {
         let head = head(200 * 1024);
         let _subscriber = head.watch();
         for batch in 0..40_u64 {
-            head.push(records(batch * 50 + 1..=batch * 50 + 50));
+            head.push(&records(batch * 50 + 1..=batch * 50 + 50));
             settle(&head).await;
         }
         let (after, bytes) = {
@@ -295,7 +317,7 @@ mod tests {
     async fn chunk_closes_when_it_is_full() {
         let head = head(1 << 24);
         let _subscriber = head.watch();
-        head.push(records(1..=1_000));
+        head.push(&records(1..=1_000));
         settle(&head).await;
         let ring = lock(&head.ring);
         assert!(ring.chunks.len() > 2, "{}", ring.chunks.len());
@@ -308,8 +330,8 @@ mod tests {
         let head = head(1 << 24);
         let _subscriber = head.watch();
         let max = u64::try_from(WAITING_RECORDS_MAX).unwrap();
-        head.push(records(1..=max));
-        head.push(records(max + 1..=max + 2));
+        head.push(&records(1..=max));
+        head.push(&records(max + 1..=max + 2));
         settle(&head).await;
         assert!(matches!(head.next(Cursor(0)), Next::Behind));
         assert_eq!(read(&head, max), [max + 1, max + 2]);
@@ -318,13 +340,13 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_encoded_where_nobody_listens() {
         let head = head(1 << 20);
-        head.push(records(1..=3));
+        head.push(&records(1..=3));
         let codec = CursorCodec::new(CODEC_KEY);
         let mut run = std::pin::pin!(head.run(&codec));
         assert!(stands_still(run.as_mut()).await);
         assert_eq!(head.tip(), Cursor(3));
         let _subscriber = head.watch();
-        head.push(records(4..=4));
+        head.push(&records(4..=4));
         assert!(stands_still(run.as_mut()).await);
         assert!(matches!(head.next(Cursor(2)), Next::Behind));
         assert_eq!(read(&head, 3), [4]);

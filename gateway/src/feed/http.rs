@@ -14,14 +14,21 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::refusal::Refusal;
+use super::shape::{Format, Shape, View};
 use super::stall::Streams;
 use super::state::Feed;
 use super::stream::Subscription;
 
-/// Where a stream starts. `Last-Event-ID` goes before both.
+/// Where a stream starts, and what it looks like. `Last-Event-ID` goes before both places.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Start {
+    /// What is shown.
+    #[serde(default)]
+    view: View,
+    /// How it is written.
+    #[serde(default)]
+    format: Format,
     /// An `id:`: what follows it. For clients that cannot send `Last-Event-ID`.
     after: Option<String>,
     /// Where to start without a cursor.
@@ -67,7 +74,8 @@ fn open(
     let place = Arc::clone(&feed.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
     let stall = streams.unwrap_or_default().open();
     tracing::info!(reader = %access.holder(), "feed opened");
-    Ok(Subscription::new(Arc::clone(feed), access, position, stall, place))
+    let shape = Shape { view: start.view, format: start.format };
+    Ok(Subscription::new(Arc::clone(feed), access, shape, position, stall, place))
 }
 
 fn respond(subscription: Subscription) -> Response {
@@ -100,7 +108,7 @@ fn position(feed: &Feed, headers: &HeaderMap, start: &Start) -> Result<Option<Cu
         });
     };
     let cursor = feed.codec.open(text)?;
-    if cursor > feed.head.pushed() {
+    if cursor > feed.heads.pushed() {
         return Err(Refusal::CursorAhead);
     }
     Ok(Some(cursor))

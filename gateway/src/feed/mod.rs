@@ -2,7 +2,8 @@
 //! once.
 //!
 //! A subscriber pulls by cursor; wake-ups carry no data, so nothing can be lost between them. Near the head it reads
-//! the ring ([`Head`]), where each event is encoded once for all; further behind it reads the journal. It is served as
+//! the ring ([`Heads`]), where each event is encoded once for all streams of one [`Shape`]; further behind it reads the
+//! journal. It is served as
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
@@ -12,10 +13,13 @@ mod cursor;
 mod decision;
 mod entitlement;
 mod event;
+mod geojson;
 mod head;
+mod heads;
 mod http;
 mod problem;
 mod refusal;
+mod shape;
 mod stall;
 mod state;
 mod stream;
@@ -27,9 +31,10 @@ pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
 pub(crate) use event::{Content, Flags, message_value, time_text};
-pub use head::Head;
+pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;
 pub use problem::Problem;
+pub use shape::{Format, Shape, View};
 pub use stall::{BEATS_PER_TIMEOUT, Pulse, Stall, Streams};
 pub use state::{Feed, FeedParts};

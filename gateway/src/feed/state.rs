@@ -9,14 +9,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::backlog::Backlog;
 use super::cursor::CursorCodec;
-use super::head::Head;
+use super::heads::Heads;
 use crate::config::FeedConfig;
 use crate::registry::{Operators, Subscribers};
 
 /// What a [`Feed`] is made of.
 pub struct FeedParts {
-    /// The head that the journal's thread pushes to.
-    pub head: Arc<Head>,
+    /// The heads that the journal's thread pushes to.
+    pub heads: Arc<Heads>,
     /// The journal's file.
     pub journal: PathBuf,
     /// The deployment's cursor key.
@@ -35,7 +35,7 @@ pub struct FeedParts {
 
 /// The feed: what its streams share.
 pub struct Feed {
-    pub(super) head: Arc<Head>,
+    pub(super) heads: Arc<Heads>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) codec: Arc<CursorCodec>,
     pub(super) zones: Arc<ArcSwap<Zones>>,
@@ -53,7 +53,7 @@ impl Feed {
     pub fn new(parts: FeedParts) -> Arc<Self> {
         let codec = Arc::new(CursorCodec::new(parts.cursor_key));
         Arc::new(Self {
-            head: parts.head,
+            heads: parts.heads,
             backlog: Backlog::new(parts.journal, Arc::clone(&codec)),
             codec,
             zones: parts.zones,
@@ -66,9 +66,9 @@ impl Feed {
         })
     }
 
-    /// Encodes what is pushed to the head and wakes the streams, for ever. Streams stand still without it.
+    /// Encodes what is pushed to the heads and wakes the streams, for ever. Streams stand still without it.
     pub async fn run(&self) {
-        self.head.run(&self.codec).await;
+        self.heads.run(&self.codec).await;
     }
 
     /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.
@@ -90,6 +90,6 @@ impl Feed {
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("Feed").field("heads", &self.heads).finish_non_exhaustive()
     }
 }

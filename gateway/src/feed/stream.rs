@@ -16,7 +16,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::access::Access;
 use super::chunk::Chunk;
 use super::cursor::SEALED_LEN;
-use super::head::Next;
+use super::head::{Head, Next};
+use super::shape::Shape;
 use super::stall::Stall;
 use super::state::Feed;
 
@@ -27,6 +28,7 @@ const RETRY_MS: u32 = 1_000;
 pub(super) struct Subscription {
     feed: Arc<Feed>,
     access: Access,
+    shape: Shape,
     position: Cursor,
     tip: watch::Receiver<Cursor>,
     closing: watch::Receiver<bool>,
@@ -55,15 +57,16 @@ enum Step {
 }
 
 impl Subscription {
-    /// A stream for whoever has `access`, of what follows `position`, or of what is new if there is none.
+    /// A stream in this shape for whoever has `access`, of what follows `position`, or of what is new if there is none.
     pub(super) fn new(
         feed: Arc<Feed>,
         access: Access,
+        shape: Shape,
         position: Option<Cursor>,
         stall: Stall,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let mut tip = feed.head.watch();
+        let mut tip = feed.heads.of(shape).watch();
         let position = position.unwrap_or(*tip.borrow_and_update());
         let closing = feed.closing.subscribe();
         let mut keep_alive = interval(feed.config.keepalive_interval);
@@ -73,6 +76,7 @@ impl Subscription {
         Self {
             feed,
             access,
+            shape,
             position,
             tip,
             closing,
@@ -154,19 +158,23 @@ impl Subscription {
 
     /// What follows the position; nothing if there is nothing up to `tip` after all.
     async fn chunk(&self, tip: Cursor) -> Result<Option<Arc<Chunk>>, super::backlog::BacklogError> {
-        match self.feed.head.next(self.position) {
+        match self.head().next(self.position) {
             Next::Chunk(chunk) => Ok(Some(chunk)),
             Next::Nothing => Ok(None),
             Next::Behind => {
-                let chunk = self.feed.backlog.read(self.position, tip).await?;
+                let chunk = self.feed.backlog.read(self.shape, self.position, tip).await?;
                 Ok(chunk.map(Arc::new))
             }
         }
     }
 
+    fn head(&self) -> &Head {
+        self.feed.heads.of(self.shape)
+    }
+
     /// Everything that is there was served: waits for more, or for the time to say that the stream is alive.
     async fn wait(&mut self) -> Step {
-        if *self.closing.borrow_and_update() && self.position >= self.feed.head.pushed() {
+        if *self.closing.borrow_and_update() && self.position >= self.head().pushed() {
             return Step::Close("the gateway is stopping");
         }
         let more = tokio::select! {

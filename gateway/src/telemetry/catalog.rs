@@ -49,7 +49,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ("gateway_messages_total", "Messages whose first byte arrived."),
     ("gateway_operator_refused_total", "Requests of operators that were refused, by reason."),
     ("gateway_receipts_total", "Receipts given, by status and reason."),
-    ("gateway_reloads_total", "Reloads of zones and policy, by outcome."),
+    ("gateway_reloads_total", "Reloads of zones, policy and routing, by outcome."),
     ("gateway_search_records_total", "Journal entries indexed."),
     (
         "gateway_socket_drops_total",
@@ -65,9 +65,9 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("gateway_alert_followers", "Senders that wait to hear what becomes of their alerts."),
     ("gateway_connections_open", "Connections open."),
     ("gateway_desk_entries", "Entries in each table of the desk."),
-    ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory."),
+    ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory, by format."),
     ("gateway_feed_subscribers", "Feeds open."),
-    ("gateway_feed_waiting_records", "Synced entries that waited to be encoded."),
+    ("gateway_feed_waiting_records", "Synced entries that waited to be encoded, by format."),
     ("gateway_handshakes_under_way", "Handshakes under way, by whether the address was validated."),
     ("gateway_incoming_waiting", "Requests that wait for a handshake."),
     ("gateway_lane_waiting", "Messages that wait for their check, by lane."),
@@ -75,6 +75,10 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     (
         "gateway_policy_generation",
         "How often the policy has changed since the start, counted from 1.",
+    ),
+    (
+        "gateway_routing_generation",
+        "How often the routing has changed since the start, counted from 1.",
     ),
     ("gateway_search_lag_records", "Synced entries that are not indexed."),
 ];

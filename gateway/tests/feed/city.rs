@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
-use gateway::feed::{Feed, FeedParts, Head};
+use gateway::feed::{Feed, FeedParts, Heads};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{ApiParts, OperatorParts, serve};
 use gateway::registry::{Subscriber, SubscriberId, Subscribers, TokenHash};
@@ -39,7 +39,7 @@ pub(crate) struct City {
     journal: Journal,
     /// The zone of each record, in order of cursors from 1.
     history: Vec<&'static str>,
-    head: Arc<Head>,
+    heads: Arc<Heads>,
     feed: Arc<Feed>,
     subscribers: Arc<Subscribers>,
     grants: Mutex<HashMap<String, Subscriber>>,
@@ -66,12 +66,12 @@ impl City {
         let path: PathBuf = dir.path().join("journal.db");
         let journal = Journal::open(&path, &JournalConfig::default()).unwrap();
         assert_eq!(journal.last(), Cursor(history.len() as u64));
-        let head = Head::new(&config, journal.last());
+        let heads = Heads::new(&config, journal.last());
         let subscribers = Arc::new(Subscribers::default());
         let clock = Arc::new(AtomicU64::new(0));
         let now = Arc::clone(&clock);
         let feed = Feed::new(FeedParts {
-            head: Arc::clone(&head),
+            heads: Arc::clone(&heads),
             journal: path,
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town("town"))),
@@ -104,7 +104,7 @@ impl City {
             config,
             journal,
             history,
-            head,
+            heads,
             feed,
             subscribers,
             grants: Mutex::new(HashMap::new()),
@@ -198,7 +198,7 @@ impl City {
             (first..).zip(zones).map(|(at, zone)| record(at, zone).into()).collect();
         self.journal.append(&entries).unwrap();
         self.history.extend(zones);
-        self.head.push(entries);
+        self.heads.push(entries);
     }
 
     /// The last cursor.
@@ -309,7 +309,10 @@ impl Client {
 fn cursor_of(block: &str) -> Option<u64> {
     let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
     assert!(block.contains("event: alert\n"), "{block}");
-    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let mut data: serde_json::Value = serde_json::from_str(data).unwrap();
+    if data["type"] == "Feature" {
+        data = data["properties"].take();
+    }
     Some(u64::from_str_radix(&data["message_id"].as_str().unwrap()[..16], 16).unwrap())
 }
 
@@ -337,7 +340,8 @@ pub(crate) fn own_cursor_at_9() -> String {
 fn sealed(key: [u8; 16], cursor: u64) -> String {
     let mut out = vec![];
     let codec = gateway::feed::CursorCodec::new(key);
-    gateway::feed::encode_event(&record(cursor, "east").into(), &codec, &mut out);
+    let entry = record(cursor, "east").into();
+    gateway::feed::encode_event(&entry, gateway::feed::Shape::default(), &codec, &mut out);
     String::from_utf8(out).unwrap()["id: ".len()..][..32].to_owned()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gateway::config::{FeedConfig, JournalConfig};
 use gateway::desk::Undecided;
-use gateway::feed::{Feed, FeedParts, Head};
+use gateway::feed::{Feed, FeedParts, Heads};
 use gateway::journal::Journal;
 use gateway::operator::{ApiParts, Decider, Deciding, OperatorParts, serve};
 use gateway::registry::{
@@ -196,7 +196,7 @@ impl Post {
         let loaded = load(dir.path()).unwrap();
         let zones = Arc::new(ArcSwap::from_pointee(town()));
         let feed = Feed::new(FeedParts {
-            head: Head::new(&FeedConfig::default(), Cursor(16)),
+            heads: Heads::new(&FeedConfig::default(), Cursor(16)),
             journal: journal.clone(),
             cursor_key: [7; 16],
             zones: Arc::clone(&zones),

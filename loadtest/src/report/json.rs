@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::account::{Conservation, Corrupted, Feed, Receipts};
+use crate::audience::Attendance;
 use crate::recorder::Summary;
 use crate::verdict::{SloRow, Verdict};
 
@@ -33,6 +34,9 @@ pub struct Report {
     pub corrupted: Corrupted,
     /// What the command centre saw.
     pub feed: Feed,
+    /// What every other subscriber saw, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Attendance>,
     /// How long it took.
     pub latency_us: LatencyUs,
     /// This tool itself.

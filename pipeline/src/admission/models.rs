@@ -1,14 +1,19 @@
-//! Which model each device last said it is, for as long as the policy's horizon: 8 bytes a device once any device says.
+//! Which model each device last said it is, for as long as the policy's horizon, and how many say the same: 8 bytes a
+//! device once any device says, and a few thousand counts.
 //!
 //! Heartbeats state models, and nobody else keeps them. Older than the horizon they are not read again at a start, so
-//! they do not count before it either.
+//! they do not count before it either. Time is cut into slots: a statement counts as long as its whole slot lies within
+//! the horizon, so that counting takes no pass over the devices and a restart comes to the same.
 
 use std::collections::BTreeMap;
 
+use crate::policy::HORIZON_MAX;
 use crate::{DeviceIndex, Model, Span, Time};
 
 /// Models told apart at one time; further ones are not known. A fleet has dozens.
 const MODELS_MAX: usize = 4_096;
+/// Length of a slot: a statement counts for so much less than the horizon, at most.
+const SLOT: Span = Span::from_secs(300);
 
 /// A model among those that are told apart here; means nothing after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +24,32 @@ pub(crate) struct Models {
     names: Vec<Model>,
     by_name: BTreeMap<Model, ModelNumber>,
     devices: Vec<Stated>,
+    /// How many devices stated a model last in a slot. Slots beyond the longest horizon are dropped, so a model has 289
+    /// at most.
+    counts: BTreeMap<(ModelNumber, Slot), u32>,
 }
 
-/// What a device said, and when, in whole seconds rounded down; at 0 it said nothing.
+/// A stretch of time; the first begins with the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Slot(u32);
+
+/// What a device said, and when; in slot 0 it said nothing.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stated {
-    at_s: u32,
+    slot: Slot,
     model: u16,
+}
+
+impl Slot {
+    fn of(at: Time) -> Self {
+        Self(u32::try_from(at.0 / SLOT.0).unwrap_or(u32::MAX))
+    }
+
+    /// The first slot that lies whole within `horizon` before `at`.
+    fn first_within(at: Time, horizon: Span) -> Self {
+        let begins_after = at - horizon;
+        Self(Self::of(begins_after).0.saturating_add(1))
+    }
 }
 
 impl Models {
@@ -36,16 +60,28 @@ impl Models {
         if place >= self.devices.len() {
             self.devices.resize(place + 1, Stated::default());
         }
-        if let Some(stated) = self.devices.get_mut(place) {
-            *stated = Stated { at_s: seconds(at), model: model.0 };
+        let Some(stated) = self.devices.get_mut(place) else { return };
+        let before = std::mem::replace(stated, Stated { slot: Slot::of(at), model: model.0 });
+        let after = *stated;
+        if before.slot == after.slot && before.model == after.model {
+            return;
         }
+        self.uncount(before);
+        *self.counts.entry((model, after.slot)).or_default() += 1;
+        self.drop_slots(model, Slot::first_within(at, HORIZON_MAX));
     }
 
     /// What the device said it is, within `horizon` before `at`.
     pub(crate) fn get(&self, device: DeviceIndex, at: Time, horizon: Span) -> Option<ModelNumber> {
-        let stated = self.devices.get(device.slot()).filter(|stated| stated.at_s > 0)?;
-        let said_at = Time(u64::from(stated.at_s) * 1_000_000);
-        (at.since(said_at) < horizon).then_some(ModelNumber(stated.model))
+        let stated = self.devices.get(device.slot()).filter(|stated| stated.slot > Slot(0))?;
+        let within = stated.slot >= Slot::first_within(at, horizon);
+        within.then_some(ModelNumber(stated.model))
+    }
+
+    /// How many devices last said that they are of this model, within `horizon` before `at`.
+    pub(crate) fn count(&self, model: ModelNumber, at: Time, horizon: Span) -> u32 {
+        let first = Slot::first_within(at, horizon);
+        self.counts.range((model, first)..=(model, Slot(u32::MAX))).map(|(_, count)| count).sum()
     }
 
     /// The model of this name, if any device said it.
@@ -63,6 +99,24 @@ impl Models {
         self.names.len()
     }
 
+    /// What a device said counts no longer: it said something since.
+    fn uncount(&mut self, stated: Stated) {
+        let key = (ModelNumber(stated.model), stated.slot);
+        if let Some(count) = self.counts.get_mut(&key).filter(|_| stated.slot > Slot(0)) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&key);
+            }
+        }
+    }
+
+    /// Drops the slots of a model before `first`: no horizon reaches back there.
+    fn drop_slots(&mut self, model: ModelNumber, first: Slot) {
+        while let Some((&key, _)) = self.counts.range((model, Slot(0))..(model, first)).next() {
+            self.counts.remove(&key);
+        }
+    }
+
     fn number(&mut self, name: Model) -> Option<ModelNumber> {
         if let Some(number) = self.find(&name) {
             return Some(number);
@@ -77,32 +131,75 @@ impl Models {
     }
 }
 
-fn seconds(at: Time) -> u32 {
-    u32::try_from(at.0 / 1_000_000).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const HOUR: Span = Span::from_secs(3_600);
+    const NOON: Time = Time(1_700_000_100_000_000);
 
     #[test]
     fn a_model_counts_for_the_horizon() {
         let (device, model) = (DeviceIndex(3), Model::literal("SOS-1"));
         let mut models = Models::default();
-        assert_eq!(models.get(device, Time(5_000_000), Span::from_secs(10)), None);
-        models.note(device, model, Time(5_000_000));
-        let known = models.get(device, Time(14_999_999), Span::from_secs(10)).unwrap();
+        assert_eq!(models.get(device, NOON, HOUR), None);
+        models.note(device, model, NOON);
+        let known = models.get(device, NOON + Span::from_secs(3_299), HOUR).unwrap();
         assert_eq!((models.name(known), models.find(&model)), (Some(model), Some(known)));
-        assert_eq!(models.get(device, Time(15_000_000), Span::from_secs(10)), None);
-        assert_eq!(models.get(DeviceIndex(2), Time(5_000_000), Span::from_secs(10)), None);
+        assert_eq!(models.count(known, NOON, HOUR), 1);
+        assert_eq!(models.get(device, NOON + HOUR, HOUR), None);
+        assert_eq!(models.count(known, NOON + HOUR, HOUR), 0);
+        assert_eq!(models.get(DeviceIndex(2), NOON, HOUR), None);
     }
 
     #[test]
-    fn the_table_of_names_is_bounded() {
+    fn another_firmware_is_another_model() {
+        let mut models = Models::default();
+        let (old, new) = (Model::literal("SOS-1 fw 1"), Model::literal("SOS-1 fw 2"));
+        (0..3).for_each(|device| models.note(DeviceIndex(device), old, NOON));
+        models.note(DeviceIndex(1), new, NOON);
+        let count = |model| models.count(models.find(&model).unwrap(), NOON, HOUR);
+        assert_eq!((count(old), count(new)), (2, 1));
+    }
+
+    #[test]
+    fn the_tables_are_bounded() {
         let mut models = Models::default();
         for n in 0..u32::try_from(MODELS_MAX).unwrap() + 10 {
-            models.note(DeviceIndex(n), Model::new(&format!("m{n}")).unwrap(), Time(9_000_000));
+            models.note(DeviceIndex(n), Model::new(&format!("m{n}")).unwrap(), NOON);
         }
         assert_eq!(models.len(), MODELS_MAX);
+        let one = Model::literal("m1");
+        // Each device falls silent after one statement, for a month.
+        for n in 0..10_000 {
+            models.note(DeviceIndex(n), one, NOON + Span(u64::from(n) * SLOT.0));
+        }
+        let number = models.find(&one).unwrap();
+        let slots = models.counts.range((number, Slot(0))..=(number, Slot(u32::MAX))).count();
+        assert!(slots <= 289, "{slots}");
+    }
+
+    proptest! {
+        #[test]
+        fn devices_are_counted_as_if_each_were_asked(
+            said in prop::collection::vec((0_u32..20, 0_usize..3, 0_u64..600), 0..200),
+            horizon_s in 300_u64..20_000,
+        ) {
+            let names = ["a", "b", "c"].map(|name| Model::new(name).unwrap());
+            let horizon = Span::from_secs(horizon_s);
+            let (mut models, mut at) = (Models::default(), NOON);
+            for (device, name, later) in said {
+                at = at + Span::from_secs(later);
+                models.note(DeviceIndex(device), names[name], at);
+                for model in names.iter().filter_map(|name| models.find(name)) {
+                    let asked = (0..20).filter(|device| {
+                        models.get(DeviceIndex(*device), at, horizon) == Some(model)
+                    });
+                    prop_assert_eq!(models.count(model, at, horizon) as usize, asked.count());
+                }
+            }
+        }
     }
 }

@@ -113,7 +113,12 @@ impl Admission {
             findings.notice = self.notice_of(record.cursor);
         }
         if record.disposition == Disposition::Noticed {
-            let census = Census { fleet: &self.fleet, models: &self.models };
+            let census = Census {
+                fleet: &self.fleet,
+                models: &self.models,
+                at: self.latest,
+                horizon: policy.horizon(),
+            };
             self.surges.goes_on(&raiser, self.latest, &census);
         }
     }

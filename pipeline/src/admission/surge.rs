@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Raiser;
 use super::models::{ModelNumber, Models};
-use crate::{BatchIndex, Fleet, Model, Notice, Policy, Time};
+use crate::{BatchIndex, Fleet, Model, Notice, Policy, Span, Time};
 
 #[derive(Debug, Default)]
 pub(crate) struct Surges {
@@ -24,6 +24,10 @@ pub(crate) struct Surges {
 pub(crate) struct Census<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) models: &'a Models,
+    /// When they are counted.
+    pub(crate) at: Time,
+    /// How far back what devices said counts.
+    pub(crate) horizon: Span,
 }
 
 /// What presses have in common.
@@ -103,11 +107,7 @@ impl Surges {
     ) -> State {
         let count = self.count(group) + u64::from(more);
         let others = self.presses.len() as u64 + u64::from(more) - count;
-        let share_max = u64::from(policy.surge.fleet_share_max);
-        let minority = group.devices(census).is_some_and(|devices| {
-            u64::from(devices) * 100 <= u64::from(census.fleet.devices) * share_max
-        });
-        if count < u64::from(policy.surge.presses) || !minority {
+        if count < u64::from(policy.surge.presses) || !group.is_minority(policy, census) {
             State::Quiet
         } else if others * 100 <= count * u64::from(policy.surge.outside_max) {
             State::Surges
@@ -190,11 +190,17 @@ impl Group {
         }
     }
 
-    fn devices(&self, census: &Census<'_>) -> Option<u32> {
-        match self {
+    /// Whether it is a small share of the fleet. Devices that state no model are none of it: when they press, others do.
+    fn is_minority(&self, policy: &Policy, census: &Census<'_>) -> bool {
+        let devices = match self {
             Self::Batch(index) => census.fleet.batch(*index).map(|batch| batch.devices),
-            Self::Model(model) => census.fleet.models.get(&census.models.name(*model)?).copied(),
-        }
+            Self::Model(model) => Some(census.models.count(*model, census.at, census.horizon)),
+        };
+        let share_max = u64::from(policy.surge.fleet_share_max);
+        // A model that no device is counted for is not known well enough to be one.
+        devices.filter(|devices| *devices > 0).is_some_and(|devices| {
+            u64::from(devices) * 100 <= u64::from(census.fleet.devices) * share_max
+        })
     }
 
     /// What a notice calls it; nothing if the fleet does not know it.

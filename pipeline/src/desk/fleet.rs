@@ -1,9 +1,9 @@
-//! How many devices are enrolled, by batch and by model: what makes a surge of one of them strange or ordinary.
+//! How many devices are enrolled, in all and by batch: what makes a surge of one batch or model strange or ordinary. Of
+//! which model devices are, they say themselves.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{BatchIndex, Model};
+use crate::BatchIndex;
 
 /// The enrolled devices, counted. Empty: nothing is known, and nothing is ever taken for a minority.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,8 +12,6 @@ pub struct Fleet {
     pub devices: u32,
     /// By [`BatchIndex`].
     pub batches: Vec<Batch>,
-    /// Devices of each model, as far as that is known; one that is not counted here is never taken for a minority.
-    pub models: BTreeMap<Model, u32>,
 }
 
 /// One batch.

@@ -88,7 +88,7 @@ impl People {
             name: Arc::from(format!("drive-{number}")),
             devices: size.min(self.devices - number * size),
         });
-        Fleet { devices: self.devices, batches: batches.collect(), ..Fleet::default() }
+        Fleet { devices: self.devices, batches: batches.collect() }
     }
 
     fn batch(&self, device: DeviceIndex) -> BatchIndex {

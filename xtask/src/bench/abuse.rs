@@ -134,7 +134,7 @@ impl Bench<'_> {
     }
 
     /// Replays a scenario in open loop and reads its report.
-    fn replay(
+    pub(super) fn replay(
         &self,
         ground: &Ground,
         scenario: &str,
@@ -159,7 +159,7 @@ impl Bench<'_> {
     }
 }
 
-fn read(path: &Path) -> Result<Value> {
+pub(super) fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path).with_context(|| format!("no {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
 }

@@ -21,6 +21,7 @@ use crate::table::{Row, Table};
 use crate::{cargo, criterion, process, root};
 
 mod abuse;
+mod audience;
 
 /// What `bench` can be told.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +54,12 @@ enum Part {
     Flood,
     /// First presses while repeats come at more than can be taken.
     Overload,
+    /// Five hundred alerts a second to a hundred subscribers.
+    Audience,
+    /// Five thousand idle feeds.
+    Feeds,
+    /// A subscriber far behind, and a hundred that take nothing.
+    Behind,
 }
 
 /// The longest one measurement may take.
@@ -105,6 +112,15 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     if wanted(Part::Overload) {
         table.extend(bench.overload()?);
     }
+    if wanted(Part::Audience) {
+        table.extend(bench.audience()?);
+    }
+    if wanted(Part::Feeds) {
+        table.extend(bench.idle_feeds()?);
+    }
+    if wanted(Part::Behind) {
+        table.extend(bench.behind()?);
+    }
     println!("\n{table}");
     if options.write {
         let path = root().join("docs/performance.md");
@@ -121,6 +137,7 @@ struct Bench<'a> {
 
 /// A gateway under measurement, with populations enrolled and the bare echo beside it.
 struct Ground {
+    site: Site,
     gateway: Gateway,
     echo: Gateway,
     token: String,
@@ -204,10 +221,21 @@ impl Bench<'_> {
     /// A gateway that knows the populations of these scenarios, each with more options of `simulator population`.
     fn ground(&self, scenarios: &[(&str, &[&str])]) -> Result<Ground> {
         let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
+        self.ground_in(folder, crate::demo::ROOT_ZONE, "", scenarios)
+    }
+
+    /// The same in a folder, with more lines of configuration and another zone above all others.
+    fn ground_in(
+        &self,
+        folder: TempDir,
+        root: &str,
+        lines: &str,
+        scenarios: &[(&str, &[&str])],
+    ) -> Result<Ground> {
         let (server, load_cores) = split(&process::cores());
         let echo_folder = folder.path().join("echo");
         fs::create_dir(&echo_folder)?;
-        let site = Site::prepare(self.programs, folder.path())?;
+        let site = Site::prepare_with(self.programs, folder.path(), lines)?;
         let mut populations = vec![];
         for ((scenario, more), seed) in scenarios.iter().zip(SEED..) {
             let (seed, folder) = (seed.to_string(), folder.path().join(scenario));
@@ -217,10 +245,10 @@ impl Bench<'_> {
             site.gateway(&["device", "import", "--vouched", &devices])?;
             populations.push(Population { scenario: (*scenario).to_owned(), seed, folder });
         }
-        let token = site.subscriber(crate::demo::ROOT_ZONE)?;
+        let token = site.subscriber(root)?;
         let echo = Site::prepare(self.programs, &echo_folder)?.bare_echo(&server)?;
         let gateway = site.serve(&server)?;
-        Ok(Ground { gateway, echo, token, populations, load_cores, folder })
+        Ok(Ground { site, gateway, echo, token, populations, load_cores, folder })
     }
 
     fn populate(&self, scenario: &str, seed: &str, folder: &Path, more: &[&str]) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The rules that decide without a person: cancelled raises, phantom models, surges.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::town::*;
@@ -20,9 +19,9 @@ fn presses_taken_back_again_and_again_lead_to_probation_once() {
         assert_eq!(town.acts().len(), usize::from(n >= 4), "after press {n}");
         town.pass(10 * MINUTE);
     }
-    let decision = town.decisions().last().unwrap();
+    let by_rule = |decision: &&Decision| decision.actor == Actor::Rule(Rule::Cancelled);
+    let decision = town.decisions().rfind(by_rule).unwrap();
     assert_eq!(decision.act, Act::Probation { until: decision.decided_at + DAY });
-    assert_eq!(decision.actor, Actor::Rule(Rule::Cancelled));
     assert_eq!(decision.evidence, [alerts[4], alerts[3], alerts[2], alerts[1], alerts[0]]);
     assert_eq!(town.grade(1), Grade::Probation);
     assert_eq!(town.press(1).disposition, Disposition::Paged, "later in a queue, never refused");
@@ -66,7 +65,7 @@ fn fleet(share: u32) -> Town {
         Town::ruled("[surge]\npresses = 20\noutside_max = 10\n[press]\nwindow = \"30m\"");
     let batch = |name: &str, devices| Batch { name: name.into(), devices };
     let batches = vec![batch("lot-7", share * 10), batch("phones", 1_000 - share * 10)];
-    town.fleet = Arc::new(Fleet { devices: 1_000, batches, models: BTreeMap::new() });
+    town.fleet = Arc::new(Fleet { devices: 1_000, batches });
     town.bring(Input::Fleet(Arc::clone(&town.fleet)));
     town
 }
@@ -182,21 +181,44 @@ fn press_of_a_surge_that_others_confirm_nearby_is_paged() {
     assert_eq!(town.send(41, one).0.disposition, Disposition::Paged, "confirmed already");
 }
 
-#[test]
-fn surge_of_a_model_is_found_where_the_fleet_knows_its_size() {
-    let mut town = fleet(10);
-    let model = Model::new("SOS-1 fw 2").unwrap();
-    let models = BTreeMap::from([(model, 50)]);
-    town.fleet = Arc::new(Fleet { models, ..Fleet::clone(&town.fleet) });
-    town.bring(Input::Fleet(Arc::clone(&town.fleet)));
-    for device in 0..25 {
+/// So many devices without a batch say in a heartbeat that they are of this model.
+fn say(town: &mut Town, model: &'static str, devices: std::ops::Range<u32>) {
+    for device in devices {
         town.enrol(device, None, None);
-        let sent = Sent { model: Some("SOS-1 fw 2"), ..Sent::at(i64::from(device) * 50) };
-        town.send(device, sent);
+        town.send(device, Sent { model: Some(model), ..Sent::heartbeat() });
     }
+}
+
+fn press_each(town: &mut Town, devices: std::ops::Range<u32>) -> Vec<Record> {
+    devices.map(|device| town.send(device, Sent::at(i64::from(device) * 50)).0).collect()
+}
+
+#[test]
+fn surge_of_a_model_is_known_by_what_devices_say_of_themselves() {
+    let mut town = fleet(10);
+    say(&mut town, "SOS-1 fw 2", 0..50);
+    let records = press_each(&mut town, 0..25);
+    assert_eq!(count(&records, Disposition::Noticed), 6);
     let notice = town.decisions().last().unwrap();
     let expected = Notice { alerts: 20, batch: None, model: Some("SOS-1 fw 2".into()) };
     assert_eq!(notice.act, Act::Notice(expected));
+    town.restart();
+    assert_eq!(count(&press_each(&mut town, 25..30), Disposition::Noticed), 5, "also afterwards");
+}
+
+#[test]
+fn surge_of_a_model_needs_a_minority_that_presses_alone() {
+    let mut town = fleet(10);
+    // A quarter of the fleet, and a fifth is the most.
+    say(&mut town, "SOS-1 fw 2", 0..250);
+    assert_eq!(count(&press_each(&mut town, 0..60), Disposition::Noticed), 0);
+    let mut town = fleet(10);
+    say(&mut town, "SOS-1 fw 2", 0..50);
+    (0..5).for_each(|n| {
+        town.enrol(900 + n, None, None);
+        town.send(900 + n, Sent::at(100_000));
+    });
+    assert_eq!(count(&press_each(&mut town, 0..40), Disposition::Noticed), 0, "others press too");
 }
 
 #[test]
