@@ -307,6 +307,20 @@ def check_receipts(checker, folder, vectors):
         checker.equal(f"{name} by the grammar", is_by_grammar(rule, data), True)
 
 
+def check_status_items(checker, folder, vectors):
+    rule = grammar()["status-item"]
+    for vector in vectors["status_items"]:
+        name = vector["file"]
+        data = (folder / name).read_bytes()
+        item = cbor2.loads(data)
+        checker.equal(f"{name} spelled again", encode(item), data)
+        checker.equal(f"{name} version", item[1], 1)
+        checker.equal(f"{name} status", item[2], vector["status"])
+        checker.equal(f"{name} alert", as_json(item.get(3)), vector["alert_id"])
+        checker.equal(f"{name} clock", item.get(7), vector["gateway_clock_ms"])
+        checker.equal(f"{name} by the grammar", is_by_grammar(rule, data), True)
+
+
 def check(folder):
     vectors = json.loads((folder / "vectors.json").read_text())
     checker = Checker()
@@ -314,6 +328,7 @@ def check(folder):
     check_accepted(checker, folder, vectors, devices)
     check_refused(checker, folder, vectors, devices)
     check_receipts(checker, folder, vectors)
+    check_status_items(checker, folder, vectors)
     for difference in checker.differences:
         print(difference, file=sys.stderr)
     print(f"{checker.checks} checks, {len(checker.differences)} differences")

@@ -56,20 +56,26 @@ class Connection(QuicConnectionProtocol):
             self.handshake = event
         super().quic_event_received(event)
 
-    async def exchange(self, signed):
-        """One message on a stream of its own: its receipt, or nothing if the stream ended without one."""
+    async def exchange(self, signed, keep=False):
+        """One message on a stream of its own: its receipt, or nothing if the stream ended without one.
+
+        What would follow the receipt is not wanted, unless the stream is to be kept."""
         reader, writer = await self.create_stream()
         writer.write(signed)
         writer.write_eof()
-        received = b""
-        while True:
+        received, receipt = b"", None
+        while receipt is None:
             try:
-                return cbor2.CBORDecoder(io.BytesIO(received)).decode()
+                receipt = cbor2.CBORDecoder(io.BytesIO(received)).decode()
             except cbor2.CBORDecodeEOF:
                 more = await reader.read(1024)
                 if not more:
                     return None
                 received += more
+        if not keep and not reader.at_eof():
+            self._quic.stop_stream(writer.get_extra_info("stream_id"), 0)
+            self.transmit()
+        return receipt
 
 
 class Gateway:
@@ -322,6 +328,16 @@ async def relay(gateway, sender):
     return receipts[-1]
 
 
+async def kept_open(gateway, sender):
+    """Streams that are kept open behind their receipts never cost the next press its own."""
+    async with gateway.connection() as connection:
+        for _ in range(24):
+            press = sender.message()
+            receipt = await connection.exchange(sender.sign(press), keep=True)
+            check_durable(receipt, "received", sender, press)
+    return receipt
+
+
 async def zero_rtt(gateway, sender):
     """A press in the first flight of a resumed connection, and the same bytes once more: one alert."""
     first = sender.message()
@@ -345,7 +361,8 @@ CASES = {
     function.__name__.replace("_", "-"): function
     for function in (
         corrupt_signature, truncate, trailing, oversize, much_oversize, non_canonical, wrong_version, unknown_kind,
-        wrong_algorithm, other_realm, unknown_device, empty, wrong_alpn, resend, odd_fields, follow_up, relay, zero_rtt,
+        wrong_algorithm, other_realm, unknown_device, empty, wrong_alpn, resend, odd_fields, follow_up, relay, kept_open,
+        zero_rtt,
     )
 }
 

@@ -20,7 +20,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::tickets::Tickets;
 use crate::transport::config_with;
-use crate::{ExchangeError, Options, Policy, SetupError, Signed, Trust, bind, exchange_early};
+use crate::{
+    ExchangeError, Options, Policy, SetupError, Signed, Statuses, Trust, bind,
+    exchange_early_and_follow,
+};
 
 /// Time between two signs of life on a connection whose sender follows an alert. Mobile networks forget a silent UDP
 /// path after 20 to 30 s.
@@ -196,13 +199,14 @@ enum Route {
 /// A receipt, and how it came.
 struct Answer {
     receipt: Receipt,
+    statuses: Statuses,
     link: Link,
     zero_rtt: bool,
 }
 
 /// What to do after an attempt has ended.
 enum Next {
-    Done(Delivered),
+    Done(Delivered, Statuses),
     GiveUp(SendError),
     Wait(Duration, Route),
     /// Others are under way; the running wait stands.
@@ -261,6 +265,14 @@ impl Client {
     /// # Errors
     /// See [`SendError`].
     pub async fn send(self: &Arc<Self>, signed: &Signed) -> Result<Delivered, SendError> {
+        self.settle(signed).await.map(|(delivered, _)| delivered)
+    }
+
+    /// As [`send`](Self::send), with what the gateway tells behind the receipt.
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        signed: &Signed,
+    ) -> Result<(Delivered, Statuses), SendError> {
         let mut progress = Progress::default();
         let attempts = self.attempt_until_settled(signed, &mut progress);
         let outcome = match self.policy.deadline {
@@ -284,7 +296,7 @@ impl Client {
         self: &Arc<Self>,
         signed: &Signed,
         progress: &mut Progress,
-    ) -> Result<Delivered, SendError> {
+    ) -> Result<(Delivered, Statuses), SendError> {
         let mut running = JoinSet::new();
         let mut handles = std::collections::VecDeque::new();
         let mut route = Route::Warm;
@@ -307,7 +319,7 @@ impl Client {
                 // An attempt that was made to give way counts for nothing.
                 let Ok(ended) = ended else { continue };
                 match self.after(ended, signed, progress, running.is_empty()) {
-                    Next::Done(delivered) => return Ok(delivered),
+                    Next::Done(delivered, statuses) => return Ok((delivered, statuses)),
                     Next::GiveUp(error) => return Err(error),
                     Next::Wait(wait, next) => {
                         route = next;
@@ -340,10 +352,10 @@ impl Client {
                 };
             }
         };
-        let Answer { receipt, link, zero_rtt } = answer;
+        let Answer { receipt, statuses, link, zero_rtt } = answer;
         self.keep_warm(link);
         if receipt.status.is_durable() {
-            return Next::Done(Delivered { receipt, attempts, zero_rtt });
+            return Next::Done(Delivered { receipt, attempts, zero_rtt }, statuses);
         }
         progress.refusal = Some(receipt);
         progress.unproven += u32::from(receipt.reason == Some(Reason::Unproven));
@@ -364,24 +376,29 @@ impl Client {
     ) -> Result<Answer, AttemptError> {
         let warm = (route == Route::Warm).then(|| self.warm_link()).flatten();
         if let Some(link) = warm {
-            let receipt = exchange_early(&link.connection, signed.bytes().clone()).await?;
+            let (receipt, statuses) =
+                exchange_early_and_follow(&link.connection, signed.bytes().clone()).await?;
             reached.store(true, Ordering::Relaxed);
-            return Ok(Answer { receipt, link, zero_rtt: false });
+            return Ok(Answer { receipt, statuses, link, zero_rtt: false });
         }
         let (endpoint, connecting) = self.start(attempt).await?;
         match connecting.into_0rtt() {
             Ok((connection, taken)) => {
-                let receipt = exchange_early(&connection, signed.bytes().clone()).await?;
+                let (receipt, statuses) =
+                    exchange_early_and_follow(&connection, signed.bytes().clone()).await?;
                 reached.store(true, Ordering::Relaxed);
                 // A receipt can only follow the handshake's end, so this does not wait.
                 let zero_rtt = taken.await;
-                Ok(Answer { receipt, link: Link { endpoint, connection }, zero_rtt })
+                let link = Link { endpoint, connection };
+                Ok(Answer { receipt, statuses, link, zero_rtt })
             }
             Err(connecting) => {
                 let connection = connecting.await.map_err(AttemptError::Handshake)?;
                 reached.store(true, Ordering::Relaxed);
-                let receipt = exchange_early(&connection, signed.bytes().clone()).await?;
-                Ok(Answer { receipt, link: Link { endpoint, connection }, zero_rtt: false })
+                let (receipt, statuses) =
+                    exchange_early_and_follow(&connection, signed.bytes().clone()).await?;
+                let link = Link { endpoint, connection };
+                Ok(Answer { receipt, statuses, link, zero_rtt: false })
             }
         }
     }
@@ -406,6 +423,11 @@ impl Client {
             .connect_with(self.config.clone(), address, self.server.name())
             .map_err(AttemptError::Connect)?;
         Ok((endpoint, connecting))
+    }
+
+    /// How hard this client tries.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     fn warm_link(&self) -> Option<Link> {

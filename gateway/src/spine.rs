@@ -15,7 +15,9 @@ use crate::desk::{self, Decisions, DeskHandle, DeskParts, InForce, RecallError, 
 use crate::feed::Heads;
 use crate::hints::Hints;
 use crate::identity::Identity;
-use crate::intake::{self, Drops, Proven, Receipts, Shard, ShardParts, Strangers, TransportError};
+use crate::intake::{
+    self, Drops, Followers, Proven, Receipts, Shard, ShardParts, Strangers, TransportError,
+};
 use crate::journal::{Journal, JournalError, Reader, Writer, WriterHandle};
 use crate::ready::{JOURNAL_FILE, SEARCH_FILE};
 use crate::registry::Registry;
@@ -59,12 +61,17 @@ impl Spine {
         let journal = Journal::open(&journal_path, &config.journal)?;
         let journaled = journal.last();
         let heads = Heads::new(&config.feed, journaled);
-        let pushed = Arc::clone(&heads);
-        let writer = Writer::spawn(journal, move |entries| pushed.push(entries))?;
+        let followers = Arc::new(Followers::new(config.alert.followers_max));
+        let (pushed, told) = (Arc::clone(&heads), Arc::clone(&followers));
+        let writer = Writer::spawn(journal, move |entries| {
+            told.tell(&entries);
+            pushed.push(entries);
+        })?;
         let (failure, synced) = (writer.failure(), writer.synced());
         let indexer = Indexer::spawn(&journal_path, &search_path, &config.search, writer.synced())?;
         runtime.block_on(indexed_enough(&indexer, journaled, &config.desk))?;
-        let below = start_desk(config, registry, in_force, writer, journaled, indexer.indexed())?;
+        let written = Written { writer, journaled, indexed: indexer.indexed() };
+        let below = start_desk(config, registry, in_force, written, &followers)?;
         let Below { desk, decisions, hints, lane, receipts } = below;
         let (stopping, stopping_shard) = watch::channel(false);
         let shard = Shard::spawn(ShardParts {
@@ -79,6 +86,7 @@ impl Spine {
             lanes: config.lanes.clone(),
             lane,
             receipts,
+            followers,
             stopping: stopping_shard,
             drain_timeout: config.drain_timeout,
         })?;
@@ -98,14 +106,20 @@ impl Spine {
     }
 }
 
+/// The journal, and how far journal and index are.
+struct Written {
+    writer: WriterHandle,
+    journaled: Cursor,
+    indexed: watch::Receiver<Cursor>,
+}
+
 /// Tells the desk of the past and starts it.
 fn start_desk(
     config: &Config,
     registry: &Arc<Registry>,
     in_force: InForce,
-    writer: WriterHandle,
-    journaled: Cursor,
-    indexed: watch::Receiver<Cursor>,
+    Written { writer, journaled, indexed }: Written,
+    followers: &Followers,
 ) -> Result<Below, ServeError> {
     let limits = DeskConfig {
         remembered_max: config.desk.remembered_max,
@@ -124,6 +138,7 @@ fn start_desk(
         reader: &mut reader,
         registry,
         hints: hints.as_ref(),
+        followers,
         routing: Arc::clone(&in_force.routing.borrow()),
     };
     let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)

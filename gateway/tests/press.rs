@@ -5,6 +5,8 @@
     reason = "a test stops where its setup fails"
 )]
 
+#[path = "press/followers.rs"]
+mod followers;
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;

@@ -1,4 +1,5 @@
-//! What travels between a device and the gateway: messages, the signed envelope around them, and receipts.
+//! What travels between a device and the gateway: messages, the signed envelope around them, receipts, and the status
+//! items that may follow one.
 //!
 //! Bytes become values here and values become bytes; nothing else happens. This crate holds no keys and checks no
 //! signature: it yields the bytes to be verified ([`Envelope::to_be_signed`]) and says why bytes are not a message.
@@ -17,6 +18,7 @@ mod message;
 mod position;
 mod reason;
 mod receipt;
+mod status_item;
 mod text;
 
 pub use canonical::{CanonicalError, check_canonical};
@@ -29,4 +31,5 @@ pub use message::{
 pub use position::{Method, Position};
 pub use reason::Reason;
 pub use receipt::{RECEIPT_LEN_MAX, Receipt, ReceiptError, Status};
+pub use status_item::{Progress, STATUS_ITEM_LEN_MAX, StatusItem, StatusItemError};
 pub use text::{SHORT_TEXT_LEN_MAX, ShortText};

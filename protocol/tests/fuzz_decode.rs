@@ -15,8 +15,8 @@ use std::sync::LazyLock;
 use bolero::check;
 use ciborium::Value;
 use protocol::{
-    CanonicalError, Envelope, Label, Message, Realm, Receipt, assemble, check_canonical,
-    to_be_signed,
+    CanonicalError, Envelope, Label, Message, Realm, Receipt, StatusItem, assemble,
+    check_canonical, to_be_signed,
 };
 
 /// Longer inputs find nothing that shorter ones do not: every loop runs over items, and nesting is bounded.
@@ -56,6 +56,7 @@ fn every_decoder(bytes: &[u8]) {
     accepted_message_is_stable(bytes);
     accepted_envelope_has_one_spelling(bytes);
     accepted_receipt_is_stable(bytes);
+    accepted_status_item_is_stable(bytes);
 }
 
 fn canonical_check_agrees_with_another_implementation(bytes: &[u8]) {
@@ -143,6 +144,13 @@ fn accepted_receipt_is_stable(bytes: &[u8]) {
     let Ok((receipt, rest)) = Receipt::decode(bytes) else { return };
     assert!(bytes.ends_with(rest));
     assert_eq!(Receipt::decode(&receipt.encode()), Ok((receipt, [].as_slice())));
+}
+
+fn accepted_status_item_is_stable(bytes: &[u8]) {
+    let Ok((item, rest)) = StatusItem::decode(bytes) else { return };
+    assert!(bytes.ends_with(rest) && rest.len() < bytes.len(), "a reader gets on");
+    let Some(item) = item else { return };
+    assert_eq!(StatusItem::decode(&item.encode()), Ok((Some(item), [].as_slice())));
 }
 
 /// `bytes` with each edit made in turn: overwrite, insert, remove, cut, or repeat a piece.

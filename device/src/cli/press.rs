@@ -11,14 +11,14 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use device::{
-    Client, Delivered, Key, Options, Pending, Policy, SendError, Server, Signed, Signer, State,
-    Trust,
+    Client, Delivered, FOLLOW_KEEP_ALIVE, Following, Key, Options, Pending, Policy, SendError,
+    Server, Signed, Signer, State, Trust,
 };
 use protocol::{Category, Counters, DeviceId, Message, Method, Nonce, Percent, Position, Realm};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::timeout;
 
-use super::words::Report;
+use super::words::{Report, Step};
 use super::{Outcome, remark, say};
 use crate::clock::{Stopwatch, wall};
 
@@ -74,13 +74,16 @@ pub(super) struct Press {
     /// connection of its own
     #[arg(long)]
     prepare: bool,
+    /// Go on and tell what becomes of the alert, until it is resolved
+    #[arg(long)]
+    follow: bool,
     /// Do not send the press in the first packet of a resumed connection
     #[arg(long)]
     no_zero_rtt: bool,
     /// Where the device keeps its counters [default: the key's file with ".state" behind]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print one JSON object, and one more for each step that is followed
     #[arg(long)]
     json: bool,
 }
@@ -89,7 +92,8 @@ impl Press {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let key = Key::read(&self.key).context("--key")?;
         let trust = Trust::from_pem_file(&self.ca).context("--ca")?;
-        let options = Options { zero_rtt: !self.no_zero_rtt, ..Options::default() };
+        let keep_alive = self.follow.then_some(FOLLOW_KEEP_ALIVE);
+        let options = Options { zero_rtt: !self.no_zero_rtt, keep_alive, ..Options::default() };
         let policy = Policy {
             deadline: Some(self.deadline),
             unproven_max: Some(UNPROVEN_MAX),
@@ -119,7 +123,10 @@ impl Press {
             .into_iter()
             .map(|pending| tokio::spawn(resend(client.clone(), pending)))
             .collect();
-        let result = client.send(&signed).await;
+        let (result, following) = match client.follow(&signed).await {
+            Ok((delivered, following)) => (Ok(delivered), self.follow.then_some(following)),
+            Err(error) => (Err(error), None),
+        };
         let report = Report::new(signed.id().alert(), &result, stopwatch.elapsed());
         say(&report.text(self.json)?);
         if let Ok(kept) = kept {
@@ -128,8 +135,18 @@ impl Press {
         for task in resent {
             task.await?;
         }
+        if let Some(following) = following {
+            self.tell_what_follows(following).await?;
+        }
         client.close().await;
         Ok(report.outcome)
+    }
+
+    async fn tell_what_follows(&self, mut following: Following) -> anyhow::Result<()> {
+        while let Some(item) = following.next().await? {
+            say(&Step::of(&item).text(self.json)?);
+        }
+        Ok(())
     }
 
     fn sign(&self, signer: &Signer, state: &mut State) -> anyhow::Result<Signed> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use device::{AttemptError, Delivered, SendError};
-use protocol::{AlertId, Receipt, Status};
+use protocol::{AlertId, Progress, Receipt, Status, StatusItem};
 use serde::Serialize;
 
 use super::Outcome;
@@ -121,6 +121,38 @@ impl Report {
 
     pub(super) fn text(&self, json: bool) -> anyhow::Result<String> {
         if json { Ok(serde_json::to_string(self)?) } else { Ok(self.words.clone()) }
+    }
+}
+
+/// One step of an alert that is followed.
+#[derive(Debug, Serialize)]
+pub(super) struct Step {
+    status: &'static str,
+    alert_id: String,
+    gateway_clock_ms: u64,
+    #[serde(skip)]
+    words: &'static str,
+}
+
+impl Step {
+    pub(super) fn of(item: &StatusItem) -> Self {
+        Self {
+            status: item.progress.name(),
+            alert_id: item.alert.to_string(),
+            gateway_clock_ms: item.gateway_clock.0,
+            words: match item.progress {
+                Progress::Acknowledged => "Somebody at the command centre has taken it on.",
+                Progress::Assigned => "Somebody is sent.",
+                Progress::Resolved => {
+                    "It is over, says the command centre. Press again if it is not."
+                }
+                Progress::Reopened => "The command centre looks at it again.",
+            },
+        }
+    }
+
+    pub(super) fn text(&self, json: bool) -> anyhow::Result<String> {
+        if json { Ok(serde_json::to_string(self)?) } else { Ok(self.words.to_owned()) }
     }
 }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use protocol::{Algorithm, Envelope, Label, Message, Method, Reason, Status};
+use protocol::{Algorithm, Envelope, Label, Message, Method, Progress, Reason, Status};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::stub::{Identity, Reply, Stub, receipt, refusal};
+use crate::stub::{After, Identity, Reply, Stub, receipt, refusal};
 
 const REALM: &str = "00112233445566778899aabbccddeeff";
 const DEVICE: &str = "ffeeddccbbaa99887766554433221100";
@@ -55,6 +55,19 @@ async fn a_prepared_press_travels_in_the_first_packet() {
         assert_eq!(told["zero_rtt"], json!(early));
         assert!(early || !desk.stub.heard()[0].early);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_a_press_is_told_line_by_line() {
+    let steps = &[Progress::Acknowledged, Progress::Resolved];
+    let followed = Reply::Steps(receipt(Status::Received), steps, After::End);
+    let desk = Desk::new([followed], "eddsa");
+    let pressed = desk.press(&["--follow"]);
+    assert_eq!(pressed.status.code(), Some(0), "{pressed:?}");
+    let told = String::from_utf8(pressed.stdout).unwrap();
+    let told = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<_> = told.map(|line| line["status"].clone()).collect();
+    assert_eq!(told, ["received", "acknowledged", "resolved"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its setup fails")]
 
 mod command;
+mod follow;
 mod resend;
 mod stub;

@@ -267,7 +267,7 @@ fn until(deadline: Duration) -> Policy {
     Policy { deadline: Some(deadline), ..Policy::default() }
 }
 
-fn press(sequence: u32) -> Signed {
+pub(crate) fn press(sequence: u32) -> Signed {
     let key = Key::from_secret(Algorithm::Es256, &[1; 32]).unwrap();
     let message = Message::raise(Counters::new(1, sequence), Nonce([2; 8]));
     Signer::new(Realm([3; 16]), DeviceId([4; 16]), key).sign(&message).unwrap()

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use device::{ALPN, Client, Options, Policy, Trust};
-use protocol::{Reason, Receipt, Status, UnixMillis};
+use protocol::{AlertId, Progress, Reason, Receipt, Status, StatusItem, UnixMillis};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::Notify;
+
+/// Time that a receiver has before its connection is lost, on the clock of the test.
+const LOST_AFTER: Duration = Duration::from_secs(5);
 
 /// What becomes of one message.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(crate) enum Reply {
     Receipt(Receipt),
     /// This receipt, and the stream stays open.
     ReceiptThenOpen(Receipt),
+    /// This receipt, an item for each step, and what becomes of the stream.
+    Steps(Receipt, &'static [Progress], After),
     /// This receipt after a while.
     Late(Duration, Receipt),
     /// Nothing, ever.
@@ -32,6 +37,17 @@ pub(crate) enum Reply {
     Reset,
     /// The connection is closed.
     Close,
+}
+
+/// What becomes of a stream behind its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It ends.
+    End,
+    /// It stays open.
+    Open,
+    /// Its connection is closed when the receiver has had time to read.
+    Lost,
 }
 
 /// One message as it arrived.
@@ -178,6 +194,11 @@ pub(crate) fn refusal(reason: Reason) -> Reply {
     Reply::Receipt(Receipt::refused(reason, UnixMillis(0)))
 }
 
+fn item(progress: &Progress) -> Vec<u8> {
+    let (alert, gateway_clock) = (AlertId([1; 16]), UnixMillis(7));
+    StatusItem { progress: *progress, alert, gateway_clock }.encode()
+}
+
 async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     let mut count = 0;
     while let Some(incoming) = endpoint.accept().await {
@@ -210,6 +231,16 @@ async fn answer(
     let (bytes, end) = match reply {
         Reply::Receipt(receipt) => (receipt.encode(), true),
         Reply::ReceiptThenOpen(receipt) => (receipt.encode(), false),
+        Reply::Steps(receipt, steps, after) => {
+            let bytes =
+                [vec![receipt.encode()], steps.iter().map(item).collect()].concat().concat();
+            if after == After::Lost {
+                send.write_all(&bytes).await.unwrap();
+                tokio::time::sleep(LOST_AFTER).await;
+                return connection.close(VarInt::from_u32(7), b"");
+            }
+            (bytes, after == After::End)
+        }
         Reply::Late(wait, receipt) => {
             tokio::time::sleep(wait).await;
             (receipt.encode(), true)

@@ -44,6 +44,8 @@ pipeline::sections! {
         streams_earned: u32 as Count<u32>, 128, Between(1, 4_096);
         /// Verified messages by which a connection proves itself.
         streams_earned_after: u32 as Count<u32>, 16, Between(1, 1_000_000);
+        /// Senders that are told what becomes of their alerts at one time.
+        followers_max: usize as Count<usize>, 20_000, Between(0, 1_000_000);
         /// Sessions that can be resumed.
         tickets_max: usize as Count<usize>, 100_000, Between(0, 10_000_000);
         /// Receive buffer of the socket, in bytes.

@@ -7,6 +7,7 @@ use protocol::DeviceId;
 
 use crate::clock;
 use crate::hints::Hints;
+use crate::intake::Followers;
 use crate::journal::{JournalError, Reader};
 use crate::registry::Registry;
 use crate::search::{Lookup, Prepared, SearchError};
@@ -24,6 +25,8 @@ pub struct Sources<'a> {
     pub registry: &'a Registry,
     /// Where shards read how devices stand.
     pub hints: &'a Hints,
+    /// Who is told what becomes of an alert.
+    pub followers: &'a Followers,
     /// By what alerts are routed and climb.
     pub routing: Arc<Routing>,
 }
@@ -49,7 +52,7 @@ pub fn recall(
     horizon: Span,
     sources: &mut Sources<'_>,
 ) -> Result<Vec<Output>, RecallError> {
-    let Sources { lookup, reader, registry, hints, routing } = sources;
+    let Sources { lookup, reader, registry, hints, followers, routing } = sources;
     let now = clock::now();
     let mut wanted = vec![];
     let mut tell = |input| {
@@ -87,6 +90,7 @@ pub fn recall(
         let entries = reader.read_after(after, AT_ONCE)?;
         let Some(last) = entries.last() else { break };
         after = last.cursor();
+        followers.tell(&entries);
         for entry in entries {
             latest = latest.max(entry.at());
             let device = device_of(&entry).and_then(|device| registry.get(&device));

@@ -205,7 +205,7 @@ mod tests {
         let late = claims.check(press(3), false);
         let (first, second, late) = tokio::join!(first, second, late);
         let answers = [first, second, late].map(|check| match check {
-            Check::Receipt(_, Receipt { status, reason, .. }) => (status, reason),
+            Check::Receipt { receipt: Receipt { status, reason, .. }, .. } => (status, reason),
             Check::Unread(_) | Check::Unanswered => panic!("each is answered"),
         });
         let received = (Status::Received, None);

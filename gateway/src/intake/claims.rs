@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pipeline::{Arrival, Carrier, DeviceIndex, Lane, Model, Ticket};
-use protocol::{Envelope, Message, MessageId, Realm, Reason, Receipt};
+use protocol::{Envelope, Kind, Message, MessageId, Realm, Reason, Receipt};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep_until;
 
@@ -22,8 +22,15 @@ use crate::telemetry::{Intake, LaneRefusal, Unproven};
 
 /// What became of a message.
 pub(super) enum Check {
-    /// The desk's answer, or a refusal of the proof, and the device that the message claims to come from.
-    Receipt(DeviceIndex, Receipt),
+    /// The desk's answer, or a refusal of the proof.
+    Receipt {
+        /// The device that the message claims to come from.
+        device: DeviceIndex,
+        /// What the message is for.
+        kind: Kind,
+        /// The answer.
+        receipt: Receipt,
+    },
     /// It cannot be understood.
     Unread(Reason),
     /// The gateway ended first.
@@ -69,15 +76,14 @@ impl Claims {
             Err(reason) => return Check::Unread(reason),
         };
         let (lane, overloaded) = (claim.lane, claim.overloaded);
-        let device = claim.arrival.device_index;
+        let (device, kind) = (claim.arrival.device_index, claim.arrival.kind);
+        let answered = |receipt| Check::Receipt { device, kind, receipt };
         match self.lanes.put(lane, comes_last, claim).await {
-            Ok(()) => {
-                receipt.await.map_or(Check::Unanswered, |receipt| Check::Receipt(device, receipt))
-            }
+            Ok(()) => receipt.await.map_or(Check::Unanswered, answered),
             Err(NotPut::Full) => {
                 self.telemetry.lane_refused(lane, LaneRefusal::Full);
                 self.keep_back().await;
-                Check::Receipt(device, overloaded)
+                answered(overloaded)
             }
             Err(NotPut::Closed) => Check::Unanswered,
         }

@@ -52,11 +52,10 @@ async fn streams(gate: &Arc<Gate>, connection: &Connection, peer: &Arc<Peer>) {
             return;
         }
         let (gate, connection, peer) = (Arc::clone(gate), connection.clone(), Arc::clone(peer));
+        peer.opened();
         tokio::spawn(async move {
-            let proven = gate.serve(&peer, send, receive).await;
-            if proven == Some(gate.config.streams_earned_after) {
-                earn_streams(&connection, gate.config.streams_earned);
-            }
+            gate.serve(&peer, &connection, send, receive).await;
+            peer.served();
             if peer.is_spent() && connection.close_reason().is_none() {
                 gate.peers.end(&connection, Ending::BadProofs);
             }

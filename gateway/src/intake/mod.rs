@@ -4,6 +4,8 @@
 //! without knowing other messages (shape, device, signature) and decides nothing else. Before the signature, which costs
 //! most, messages wait in lanes by urgency. What is proven goes to the desk through one bounded queue; when that and the
 //! lane of first presses are full the shard stops reading, and the sender's resend is the remedy (promise 3).
+//!
+//! Who has the receipt of a raise and keeps its stream open is told what becomes of the alert ([`Followers`]).
 
 mod checker;
 mod claims;
@@ -11,6 +13,7 @@ mod connection;
 mod door;
 mod drops;
 mod exchange;
+mod followers;
 mod lanes;
 mod peer;
 mod refusals;
@@ -23,6 +26,7 @@ mod waiting;
 pub use checker::{BATCH_MAX, Proven};
 pub use connection::earn_streams;
 pub use drops::Drops;
+pub use followers::Followers;
 pub use shard::{Shard, ShardError, ShardParts};
 pub use strangers::Strangers;
 pub use transport::{TransportError, bind, endpoint_config, server_config};

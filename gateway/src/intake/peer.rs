@@ -15,7 +15,9 @@ use metrics::{Counter, counter};
 use pipeline::{AddressStanding, DeviceIndex};
 use quinn::{Connection, VarInt};
 
+use super::followers::Room;
 use super::strangers::{Charge, Strangers};
+use crate::config::AlertConfig;
 
 /// Why the gateway ends a connection, as it tells the other end (application error codes of RFC 9000 section 20.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(super) struct Peer {
     proven: AtomicU32,
     /// Messages without proof since the last one with it.
     in_a_row: AtomicU32,
+    /// Streams that are served.
+    open: AtomicU32,
     peers: Arc<Peers>,
 }
 
@@ -83,6 +87,7 @@ impl Peers {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             proven: AtomicU32::new(0),
             in_a_row: AtomicU32::new(0),
+            open: AtomicU32::new(0),
             peers: Arc::clone(self),
         }
     }
@@ -137,6 +142,26 @@ impl Peer {
                 None
             }
             Proof::Open => None,
+        }
+    }
+
+    /// Its connection has opened a stream.
+    pub(super) fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A stream of its connection was served to its end.
+    pub(super) fn served(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What its connection has room for.
+    pub(super) fn room(&self, config: &AlertConfig) -> Room {
+        let earned = self.proven.load(Ordering::Relaxed) >= config.streams_earned_after;
+        Room {
+            connection: self.number,
+            streams_max: if earned { config.streams_earned } else { config.streams_initial },
+            open: self.open.load(Ordering::Relaxed),
         }
     }
 

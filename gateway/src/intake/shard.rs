@@ -21,6 +21,7 @@ use super::claims::Claims;
 use super::connection;
 use super::door::{Door, Slots};
 use super::exchange::{Gate, UnderWay};
+use super::followers::Followers;
 use super::lanes::lanes;
 use super::peer::Peers;
 use super::refusals::Refusals;
@@ -56,6 +57,8 @@ pub struct ShardParts {
     pub lane: mpsc::Sender<Proven>,
     /// The way back.
     pub receipts: mpsc::UnboundedReceiver<Receipts>,
+    /// Who waits for word of an alert.
+    pub followers: Arc<Followers>,
     /// Turns true when nothing more is to be taken.
     pub stopping: watch::Receiver<bool>,
     /// How long what is under way may take once it has.
@@ -160,15 +163,17 @@ fn open_gate(parts: ShardParts, peers: Arc<Peers>, slots: Arc<Slots>) -> Arc<Gat
         },
         telemetry,
         under_way: UnderWay::default(),
+        followers: parts.followers,
         peers,
         slots,
         handshake_timeout: parts.strangers_config.handshake_timeout,
     })
 }
 
-/// Takes no new connection, lets every exchange end, closes.
+/// Takes no new connection, sends followers away, lets every exchange end, closes.
 async fn drain(gate: Arc<Gate>, endpoint: &Endpoint, drain_timeout: Duration) {
     endpoint.set_server_config(None);
+    gate.followers.stop();
     if timeout(drain_timeout, gate.under_way.ended()).await.is_err() {
         tracing::warn!("exchanges were still under way when the drain timeout ended");
     }

@@ -69,6 +69,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
 pub(super) const GAUGES: &[(&str, &str)] = &[
     ("gateway_address_cells", "Cells in each row of the table of what addresses have cost."),
     ("gateway_address_cells_exhausted", "Cells of that table whose addresses have lost priority."),
+    ("gateway_alert_followers", "Senders that wait to hear what becomes of their alerts."),
     ("gateway_connections_open", "Connections open."),
     ("gateway_desk_entries", "Entries in each table of the desk."),
     ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory, by format and sight."),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use protocol::{Envelope, Kind, Message, RECEIPT_LEN_MAX, Receipt};
+use protocol::{
+    Envelope, Kind, Message, RECEIPT_LEN_MAX, Receipt, STATUS_ITEM_LEN_MAX, StatusItem,
+};
 
 use crate::keys::{DEVICES, Device};
 use crate::{page, vectors};
@@ -74,6 +76,15 @@ fn receipts_read_back_and_stay_below_the_shortest_signed_message() {
         let bytes = receipt.encode();
         assert!(bytes.len() <= RECEIPT_LEN_MAX, "{name}");
         assert_eq!(Receipt::decode(&bytes), Ok((receipt, [].as_slice())), "{name}");
+    }
+}
+
+#[test]
+fn status_items_read_back_and_stay_within_their_bound() {
+    for (name, item) in vectors::status_items() {
+        let bytes = item.encode();
+        assert!(bytes.len() <= STATUS_ITEM_LEN_MAX, "{name}");
+        assert_eq!(StatusItem::decode(&bytes), Ok((Some(item), [].as_slice())), "{name}");
     }
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use protocol::{
-    Category, FIRMWARE_LEN_MAX, Kind, Label, Method, NOTE_LEN_MAX, RECEIPT_LEN_MAX, Reason,
-    SIGNED_LEN_MAX, Status,
+    Category, FIRMWARE_LEN_MAX, Kind, Label, Method, NOTE_LEN_MAX, Progress, RECEIPT_LEN_MAX,
+    Reason, SIGNED_LEN_MAX, STATUS_ITEM_LEN_MAX, Status,
 };
 
 use crate::vectors;
@@ -84,7 +84,7 @@ fn every_vector_stands_on_the_page() {
 fn the_worked_examples_are_golden_files_byte_by_byte() {
     let made: BTreeMap<_, _> = vectors::files().into_iter().collect();
     let examples = blocks("example");
-    assert_eq!(examples.len(), 2, "a signed message and a receipt");
+    assert_eq!(examples.len(), 3, "a signed message, a receipt and a status item");
     for (name, lines) in examples {
         assert_eq!(bytes_of(&lines), made[&name], "{name}");
     }
@@ -107,6 +107,7 @@ fn the_tables_are_those_of_the_code() {
     rows("Methods", Method::ALL.map(|method| number(method as u64, method.name())).into());
     let status = |s: Status| format!("{} {} |", number(s as u64, s.name()), yes(s.is_durable()));
     rows("Statuses", Status::ALL.map(status).into());
+    rows("Status items", Progress::ALL.map(|p| number(p as u64, p.name())).into());
     let reason = |r: Reason| format!("{} {} |", number(r.code(), r.name()), yes(r.is_permanent()));
     rows("Reasons", Reason::LISTED.map(reason).into());
     rows("Flags", Label::ALL.iter().map(|label| format!("| `{}` |", label.name())).collect());
@@ -118,6 +119,7 @@ fn the_lengths_are_those_of_the_code() {
     for (what, limit) in [
         ("`signed`", SIGNED_LEN_MAX),
         ("`receipt`", RECEIPT_LEN_MAX),
+        ("`status-item`", STATUS_ITEM_LEN_MAX),
         ("note", NOTE_LEN_MAX),
         ("model and firmware", FIRMWARE_LEN_MAX),
     ] {

@@ -4,8 +4,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Envelope, Kind, Labels, Message, Method,
-    Nonce, Percent, Position, Realm, Reason, Receipt, ShortText, Status, UnixMillis, assemble,
-    check_canonical, to_be_signed,
+    Nonce, Percent, Position, Progress, Realm, Reason, Receipt, ShortText, Status, StatusItem,
+    UnixMillis, assemble, check_canonical, to_be_signed,
 };
 
 use crate::keys::DEVICES;
@@ -139,6 +139,21 @@ proptest! {
         prop_assert_eq!(respelled(&bytes), bytes.clone());
         bytes.extend_from_slice(&rest);
         prop_assert_eq!(Receipt::decode(&bytes), Ok((receipt, &rest[..])));
+    }
+
+    #[test]
+    fn a_status_item_reads_back_and_leaves_the_rest(
+        (progress, alert, clock) in (5_u64..=8, any::<[u8; 16]>(), any::<u64>()),
+        rest in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let progress = Progress::from_wire(progress).unwrap();
+        let item =
+            StatusItem { progress, alert: AlertId(alert), gateway_clock: UnixMillis(clock) };
+        let mut bytes = item.encode();
+        prop_assert_eq!(check_canonical(&bytes), Ok(()));
+        prop_assert_eq!(respelled(&bytes), bytes.clone());
+        bytes.extend_from_slice(&rest);
+        prop_assert_eq!(StatusItem::decode(&bytes), Ok((Some(item), &rest[..])));
     }
 }
 

@@ -3,7 +3,8 @@
 
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Message, MessageId, Method, Nonce,
-    Percent, Position, Realm, Reason, Receipt, SIGNED_LEN_MAX, ShortText, Status, UnixMillis,
+    Percent, Position, Progress, Realm, Reason, Receipt, SIGNED_LEN_MAX, ShortText, Status,
+    StatusItem, UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -244,6 +245,14 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
     ]
 }
 
+/// One item of each progress, a second after the receipt.
+pub(crate) fn status_items() -> Vec<(&'static str, StatusItem)> {
+    let alert = MessageId::of(&REALM, &EDDSA.id, &raise().encode()).alert();
+    let gateway_clock = UnixMillis(GATEWAY_CLOCK.0 + 1_000);
+    let item = |progress: Progress| StatusItem { progress, alert, gateway_clock };
+    Progress::ALL.map(|progress| (progress.name(), item(progress))).into()
+}
+
 /// Every golden file but the index: name and bytes.
 pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = vec![];
@@ -254,6 +263,9 @@ pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     files.extend(refused().into_iter().map(|v| (format!("refused-{}.cbor", v.name), v.signed)));
     files.extend(
         receipts().into_iter().map(|(name, r)| (format!("receipt-{name}.cbor"), r.encode())),
+    );
+    files.extend(
+        status_items().into_iter().map(|(name, i)| (format!("status-{name}.cbor"), i.encode())),
     );
     files
 }
@@ -302,11 +314,20 @@ pub(crate) fn index() -> Value {
             "status_key": receipt.status_key.map(hex::encode),
         })
     });
+    let status_items = status_items().into_iter().map(|(name, item)| {
+        json!({
+            "file": format!("status-{name}.cbor"),
+            "status": item.progress as u64,
+            "alert_id": item.alert.to_string(),
+            "gateway_clock_ms": item.gateway_clock.0,
+        })
+    });
     json!({
         "realm": REALM.to_string(),
         "devices": devices,
         "accepted": accepted.collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
         "receipts": receipts.collect::<Vec<_>>(),
+        "status_items": status_items.collect::<Vec<_>>(),
     })
 }
