@@ -172,7 +172,7 @@ fn a_surge_waits_once_at_the_root_for_all_its_presses() {
     let mut town = Town::ruled("[surge]\npresses = 10");
     let batch = |name: &str, devices| Batch { name: name.into(), devices };
     let batches = vec![batch("a", 20), batch("b", 980)];
-    let fleet = Fleet { devices: 1_000, batches, ..Fleet::default() };
+    let fleet = Fleet { devices: 1_000, batches };
     town.fleet = fleet.into();
     town.bring(Input::Fleet(std::sync::Arc::clone(&town.fleet)));
     let pressed: Vec<_> = (0..11).map(|n| town.press(2 * n)).collect();
