@@ -148,7 +148,11 @@ impl Dice {
     }
 
     fn zone(&mut self) -> &'static str {
-        ZONES[usize::try_from(self.below(5)).unwrap()]
+        self.pick(&ZONES)
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
 
@@ -211,7 +215,7 @@ impl World {
 
     fn press(&mut self) {
         let device = u32::try_from(self.dice.below(6)).unwrap();
-        let lon = [105_000_000, 95_000_000, 205_000_000, 10_000_000][self.dice.below(4) as usize];
+        let lon = self.dice.pick(&[105_000_000, 95_000_000, 205_000_000, 10_000_000]);
         let arrival = self.town.arrival(device, Sent::raise());
         let exercise = self.dice.below(3) == 0;
         let labels = if exercise { Labels::NONE.with(Label::Exercise) } else { Labels::NONE };
@@ -275,7 +279,7 @@ impl World {
         let alerts: Vec<_> = raises.map(|record| record.message_id.alert()).collect();
         let nth = self.dice.below(alerts.len().max(1) as u64);
         let alert = *alerts.get(usize::try_from(nth).unwrap())?;
-        let verdict = [Verdict::Genuine, Verdict::Test][self.dice.below(2) as usize];
+        let verdict = self.dice.pick(&[Verdict::Genuine, Verdict::Test]);
         Some(match self.dice.below(7) {
             0..=1 => Demand::Acknowledge { alert },
             2 => Demand::Assign { alert, to: "patrol 3".into() },
@@ -345,7 +349,7 @@ impl World {
 
     fn posture(&mut self) {
         let zone = ZoneId::new(self.dice.zone());
-        let posture = [Posture::Routine, Posture::Contingency][self.dice.below(2) as usize];
+        let posture = self.dice.pick(&[Posture::Routine, Posture::Contingency]);
         self.town.demand(Demand::Posture { zone, posture }, Reach::Everywhere).unwrap();
         self.town.tick();
     }
