@@ -332,6 +332,9 @@ impl Client {
 fn cursor_of(block: &str) -> Option<u64> {
     let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
     assert!(block.contains("event: alert\n"), "{block}");
+    if let Some((_, id)) = data.split_once("<identifier>") {
+        return u64::from_str_radix(&id[..16], 16).ok();
+    }
     let mut data: serde_json::Value = serde_json::from_str(data).unwrap();
     if data["type"] == "Feature" {
         data = data["properties"].take();
