@@ -22,6 +22,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     decide(&mut criterion);
     locate(&mut criterion);
+    near(&mut criterion);
     criterion.final_summary();
 }
 
@@ -152,6 +153,28 @@ fn locate(criterion: &mut Criterion) {
         let id = BenchmarkId::new(what, "bound: 0.1 us, a twentieth of the desk's budget");
         group.bench_with_input(id, &place, |bencher, place| {
             bencher.iter(|| zones.locate(black_box(place)));
+        });
+    }
+    group.finish();
+}
+
+/// What a press costs beyond `locate`: most lie far from every border, some beside one, and a phone that knows only its
+/// mobile cell looks a kilometre around.
+fn near(criterion: &mut Criterion) {
+    let zones = zones();
+    let mut group = criterion.benchmark_group("near");
+    group.throughput(Throughput::Elements(1));
+    let places = [
+        ("far from a border", -79_800_000, 1_126_300_000, 130),
+        ("beside a border", -79_616_000, 1_126_384_000, 130),
+        ("a kilometre around", -79_616_000, 1_126_384_000, 1_100),
+        ("far outside", 0, 0, 130),
+    ];
+    for (what, lat, lon, reach_m) in places {
+        let place = Position::new(lat, lon).unwrap();
+        let id = BenchmarkId::new(what, "bound: 0.5 us, the desk's budget");
+        group.bench_with_input(id, &place, |bencher, place| {
+            bencher.iter(|| zones.near(black_box(place), reach_m));
         });
     }
     group.finish();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use pipeline::Fleet;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
-use crate::desk::{InForce, RecallError};
+use crate::desk::{Attended, InForce, RecallError};
 use crate::feed::{Attendance, Feed, FeedParts};
 use crate::identity::{self, Identity, IdentityError};
 use crate::intake::{ShardError, TransportError};
@@ -41,7 +42,7 @@ pub enum ServeError {
     /// Realm, certificate or cursor key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The zones or the policy.
+    /// The zones, the policy or the routing.
     #[error(transparent)]
     Reload(#[from] ReloadError),
     /// Devices and subscribers.
@@ -109,15 +110,16 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         .enable_all()
         .build()?;
     let fleet = watch::Sender::new(Arc::new(enrolled.registry.fleet()));
-    let in_force =
-        InForce { zones: reload.desk_zones(), policy: reload.policy(), fleet: fleet.subscribe() };
+    // Nobody tells which zones have subscribers of their own, so none is taken for unattended.
+    let attended = watch::Sender::new(None);
+    let in_force = in_force(&reload, fleet.subscribe(), attended.subscribe());
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
         heads: Arc::clone(&spine.heads),
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
-        attendance: Attendance::new(watch::channel(Arc::default()).1),
+        attendance: Attendance::new(reload.routing()),
         subscribers: Arc::clone(&enrolled.subscribers),
         operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),
@@ -147,7 +149,7 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
             realm = %ready.realm, cert = %ready.cert.display(), "serving");
         tokio::spawn(async move { feed.run().await });
         let watched = Arc::clone(&reload);
-        tokio::spawn(async move { watched.watch_policy().await });
+        tokio::spawn(async move { watched.watch().await });
         let Loaded { watcher, registry, .. } = enrolled;
         let every = config.registry.poll_interval;
         tokio::spawn(watch_enrolment(watcher, every, move || {
@@ -170,6 +172,21 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     // What is left on the runtime waits for subscribers that are gone.
     runtime.shutdown_background();
     ended
+}
+
+/// What the desk goes by.
+fn in_force(
+    reload: &Reload,
+    fleet: watch::Receiver<Arc<Fleet>>,
+    attended: watch::Receiver<Attended>,
+) -> InForce {
+    InForce {
+        zones: reload.desk_zones(),
+        policy: reload.policy(),
+        routing: reload.routing(),
+        fleet,
+        attended,
+    }
 }
 
 /// What operators ask, and whom.

@@ -118,8 +118,13 @@ fn start_desk(
     let search_path = config.data_dir.join(SEARCH_FILE);
     let lookup = Lookup::open(&search_path)?;
     let mut reader = Reader::open(&config.data_dir.join(JOURNAL_FILE))?;
-    let mut sources =
-        Sources { lookup: &lookup, reader: &mut reader, registry, hints: hints.as_ref() };
+    let mut sources = Sources {
+        lookup: &lookup,
+        reader: &mut reader,
+        registry,
+        hints: hints.as_ref(),
+        routing: Arc::clone(&in_force.routing.borrow()),
+    };
     let wanted = desk::recall(&mut desk, HORIZON_MAX, &mut sources)
         .inspect_err(|error| discard_if_damaged(error, &search_path))?;
     // A batch that is not full takes the place of one that is, so the lane never holds more than it may.

@@ -16,7 +16,7 @@ mod site;
 use std::fs;
 
 use device::Options;
-use protocol::{Algorithm, Message, Nonce, Position, Receipt, Status};
+use protocol::{Algorithm, Kind, Message, Nonce, Position, Receipt, Status};
 use serde_json::{Value, json};
 use site::{PATIENCE, Sender, Site};
 
@@ -64,6 +64,24 @@ impl Operator {
                     return response.error_for_status().unwrap().json::<Value>().await.unwrap();
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap()
+    }
+}
+
+impl Operator {
+    /// Every decision, newest first, once one is indexed.
+    async fn audit(&self, site: &Site) -> Vec<Value> {
+        let url = format!("http://{}/v1/audit", site.ready("operator_addr"));
+        let asked = async {
+            loop {
+                let request = reqwest::Client::new().get(&url).bearer_auth(&self.token);
+                let answer = request.send().await.unwrap().json::<Value>().await.unwrap();
+                match answer["decisions"].as_array() {
+                    Some(decisions) if !decisions.is_empty() => return decisions.clone(),
+                    _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                }
             }
         };
         tokio::time::timeout(PATIENCE, asked).await.unwrap()
@@ -123,4 +141,38 @@ async fn a_prank_blocks_neighbours_promote_and_a_genuine_verdict_repairs() {
     let judged = siti.judge(&site, &id(&held), "genuine").await;
     assert_ne!(judged["standing"]["state"], "blocked", "{judged}");
     assert_eq!(press(&site, &mut prankster).await.status, Status::Received);
+}
+
+#[tokio::test]
+async fn presses_of_one_model_alone_are_told_as_one_notice() {
+    let site = Site::prepare("policy.file = \"policy.toml\"\n");
+    let surge = "[surge]\npresses = 10\nfleet_share_max = 49\n";
+    fs::write(site.path("policy.toml"), surge).unwrap();
+    let mut site = site.start_serving().await;
+    let mut senders: Vec<_> = (1..=24).map(|n| site.enrolled(n, Algorithm::EdDsa)).collect();
+    // The fleet that it knows from its start on.
+    assert!(site.stop().await.success());
+    site.start().await;
+    let siti = Operator::new(&site);
+    for button in &mut senders[..11] {
+        let heartbeat = Message {
+            firmware: Some("SOS-1 fw 2"),
+            ..Message::new(Kind::Heartbeat, button.next_counters())
+        };
+        let receipt = site.client(&Options::default()).send(&button.sign(&heartbeat)).await;
+        assert_eq!(receipt.unwrap().receipt.status, Status::Received);
+    }
+    for button in &mut senders[..11] {
+        assert_eq!(press(&site, button).await.status, Status::Received);
+    }
+    for (counter, counted) in [
+        ("journaled_messages_total{disposition=\"paged\"}", 9.0),
+        ("journaled_messages_total{disposition=\"noticed\"}", 2.0),
+        ("decisions_total{act=\"notice\",actor=\"surge\",verdict=\"none\"}", 1.0),
+    ] {
+        site.metric(&format!("gateway_{counter}"), |value| value == counted).await;
+    }
+    let audit = siti.audit(&site).await;
+    let notice = audit.iter().find(|decision| decision["act"] == "notice").unwrap();
+    assert_eq!(notice["notice"], json!({"alerts": 10, "model": "SOS-1 fw 2"}));
 }

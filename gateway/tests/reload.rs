@@ -1,4 +1,4 @@
-//! What changes, or breaks, while the real `gateway` serves: zones and policy on SIGHUP, a damaged index.
+//! What changes, or breaks, while the real `gateway` serves: zones, policy and routing, a damaged index.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -47,6 +47,22 @@ async fn a_changed_policy_is_taken_whole_or_not_at_all() {
     site.logged("strikes.block_at: 3 -> 4").await;
     site.hang_up();
     site.logged("policy read again; nothing changed").await;
+}
+
+#[tokio::test]
+async fn a_changed_routing_is_taken_whole_or_not_at_all() {
+    let site = Site::prepare("routing.file = \"routing.toml\"\nrouting.poll_interval = \"10ms\"\n");
+    fs::write(site.path("routing.toml"), "").unwrap();
+    let site = site.start_serving().await;
+    let rule = "[[escalation.rule]]\nzone = \"polsek-klojn\"\nafter = \"20s\"\n";
+    fs::write(site.path("routing.toml"), format!("border_m = 50\n{rule}")).unwrap();
+    site.logged("the routing was not reloaded; the old one stays").await;
+    site.logged("did you mean polsek-klojen?").await;
+    assert!(!site.log().contains("routing changed"), "nothing of it is taken: {}", site.log());
+    fs::write(site.path("routing.toml"), "border_m = 50\n").unwrap();
+    site.logged("border_m: 100 -> 50").await;
+    site.hang_up();
+    site.logged("routing read again; nothing changed").await;
 }
 
 #[tokio::test]

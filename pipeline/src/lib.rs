@@ -5,6 +5,7 @@
 //! socket, file, thread or random source, so the gateway and the simulator drive the same code (promise 10).
 
 mod admission;
+mod answer;
 mod desk;
 mod lane;
 pub mod policy;
@@ -16,6 +17,7 @@ mod time;
 mod zones;
 
 pub use admission::AdmissionSizes;
+pub use answer::Answer;
 pub use desk::{
     About, Arrival, Batch, DecisionAnswer, DecisionRefusal, Demand, Desk, DeskConfig, DeskSizes,
     Fleet, Found, Input, Output, Past, Reach, Recollected, Request, Ticket,
@@ -27,7 +29,10 @@ pub use record::{
     EVIDENCE_MAX, Enrolment, Entry, Model, Notice, OwnerIndex, REASON_LEN_MAX, Record, Rule,
     STRIKES_MAX, Standing, Strike, Verdict,
 };
-pub use routing::{Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, Risk, Routing};
+pub use routing::{
+    Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, ROUTING_VARIABLE_PREFIX, Risk,
+    Routing,
+};
 pub use strangers::{
     AddressStanding, Asking, Cost, CostConfig, CostTable, FairQueue, Ladder, LadderConfig, Load,
     Neighbourhood, Pushed, Step,

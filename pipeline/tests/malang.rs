@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use geo::{Area, Coord, Polygon};
-use pipeline::Zones;
+use pipeline::{Risk, Zones};
 use protocol::Position;
 use serde_json::json;
 
@@ -55,6 +55,10 @@ fn five_polsek_stand_under_one_polres() {
         assert!(zones.is_within(leaf, zones.root()));
         assert_eq!(zones.get(leaf).unwrap().level, "polsek");
     }
+    let risk = |id| zones.get(zones.find(id).unwrap()).unwrap().risk;
+    assert_eq!(risk("polsek-klojen"), Risk::High);
+    assert_eq!(risk("polsek-kedungkandang"), Risk::Low);
+    assert_eq!(risk("polsek-blimbing"), Risk::Medium, "where the file says nothing");
 }
 
 #[test]

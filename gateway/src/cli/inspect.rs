@@ -1,14 +1,16 @@
-//! `config check`, `zones check` and `policy check`: say everything that is wrong, or what is in effect.
+//! `config check`, `zones check`, `policy check` and `routing check`: say everything that is wrong, or what is in effect.
 
 use std::io::Write;
+use std::path::Path;
 
 use geo::ChamberlainDuquetteArea;
 use pipeline::policy::Policy;
-use pipeline::{ZoneIndex, Zones};
+use pipeline::{Routing, ZoneIndex, Zones};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{identity, policy, zones};
+use crate::settings::{self, Settings};
+use crate::{identity, zones};
 
 /// The values were checked when they were read; here is checked what the files behind them hold.
 pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
@@ -16,8 +18,15 @@ pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), 
     let operator =
         identity::operator_certificate(&config.operator).map_err(|error| error.to_string());
     let zones = zones::load(&config.zones).map_err(|error| error.to_string());
-    let policy = policy::load(&config.policy).map_err(|error| error.to_string());
-    let problems = [certificate.err(), operator.err(), zones.err(), policy.err()];
+    let policy = settings::load::<Policy>(config.policy.file.as_deref(), &());
+    let policy = policy.map_err(|error| error.to_string());
+    // Whether routing fits the zones shows once there are zones.
+    let routing = zones.as_ref().ok().map(|zones| {
+        let routing = settings::load::<Routing>(config.routing.file.as_deref(), zones);
+        routing.map_err(|error| error.to_string())
+    });
+    let routing = routing.and_then(Result::err);
+    let problems = [certificate.err(), operator.err(), zones.err(), policy.err(), routing];
     let problems: Vec<_> = problems.into_iter().flatten().collect();
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\n")));
@@ -27,8 +36,23 @@ pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), 
 
 /// What is in effect, and what of it is not as it comes with the program.
 pub(super) fn check_policy(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let policy = policy::load(&config.policy)?;
-    let differences = Policy::default().differences(&policy);
+    check_settings::<Policy>(config.policy.file.as_deref(), &(), out)
+}
+
+/// What is in effect, and what of it is not as it comes with the program.
+pub(super) fn check_routing(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let zones = zones::load(&config.zones)?;
+    check_settings::<Routing>(config.routing.file.as_deref(), &zones, out)
+}
+
+fn check_settings<S: Settings>(
+    file: Option<&Path>,
+    basis: &S::Basis,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let in_effect: S = settings::load(file, basis)?;
+    let embedded = settings::embedded::<S>(basis)?;
+    let differences = embedded.differences(&in_effect);
     let noun = if differences.len() == 1 { "value" } else { "values" };
     writeln!(out, "ok, {} {noun} other than the default", differences.len())?;
     differences.iter().try_for_each(|difference| Ok(writeln!(out, "{difference}")?))

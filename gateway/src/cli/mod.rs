@@ -23,9 +23,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigProblems};
 use crate::identity::IdentityError;
-use crate::policy::PolicyError;
 use crate::registry::{Store, StoreError};
 use crate::serve::{self, ServeError};
+use crate::settings::SettingsError;
 use crate::zones::ZonesError;
 use crate::{bare_echo, clock, files};
 
@@ -60,6 +60,9 @@ enum Command {
     /// Look at the policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look at the routing
+    #[command(subcommand)]
+    Routing(RoutingCommand),
     /// Receive alerts until told to stop (SIGTERM, SIGINT)
     Serve {
         /// Write a JSON file with addresses and paths there once alerts are received
@@ -108,6 +111,12 @@ enum PolicyCommand {
     Replay(replay::ReplayArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum RoutingCommand {
+    /// Print every problem, or what is not as it comes with the program
+    Check,
+}
+
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -128,7 +137,7 @@ enum Failure {
     Zones(#[from] ZonesError),
     /// Exit code 2.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -150,7 +159,7 @@ impl Failure {
             Self::Config(_)
             | Self::Usage(_)
             | Self::Zones(_)
-            | Self::Policy(_)
+            | Self::Settings(_)
             | Self::Serve(
                 ServeError::Reload(_) | ServeError::Identity(IdentityError::Pem { .. }),
             ) => 2,
@@ -194,6 +203,7 @@ fn run(arguments: Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Command::Zones(ZonesCommand::Check) => inspect::check_zones(&config, out),
         Command::Policy(PolicyCommand::Check) => inspect::check_policy(&config, out),
         Command::Policy(PolicyCommand::Replay(arguments)) => replay::run(arguments, &config, out),
+        Command::Routing(RoutingCommand::Check) => inspect::check_routing(&config, out),
         Command::Serve { ready_file } => Ok(serve::run(&config, ready_file.as_deref())?),
         Command::BareEcho { ready_file } => Ok(bare_echo::run(&config, ready_file.as_deref())?),
         Command::Ctl(arguments) => ctl::run(arguments, &config, out),

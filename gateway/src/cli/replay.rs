@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipeline::policy::Policy;
+
 use super::Failure;
-use crate::config::{Config, PolicyConfig};
+use crate::config::Config;
 use crate::journal::Reader;
 use crate::registry::{self, REGISTRY_FILE};
 use crate::replay::{Sources, replay};
-use crate::{policy, zones};
+use crate::{settings, zones};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplayArguments {
@@ -30,8 +32,9 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let ReplayArguments { journal, policy, json } = arguments;
-    let policy = policy::load(&PolicyConfig { file: Some(policy), ..PolicyConfig::default() })?;
-    let differences = policy::load(&config.policy)?.differences(&policy);
+    let policy: Policy = settings::load(Some(&policy), &())?;
+    let in_force: Policy = settings::load(config.policy.file.as_deref(), &())?;
+    let differences = in_force.differences(&policy);
     let zones = Arc::new(zones::load(&config.zones)?);
     let folder = journal.parent().unwrap_or(Path::new("."));
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

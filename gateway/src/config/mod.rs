@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use pipeline::ROUTING_VARIABLE_PREFIX;
 use pipeline::policy::POLICY_VARIABLE_PREFIX;
 use pipeline::settings::Reader;
 pub use pipeline::settings::{
@@ -24,7 +25,7 @@ use toml::de::DeTable;
 use settings::General;
 pub use settings::{
     AlertConfig, DeskLimits, FeedConfig, JournalConfig, LaneConfig, OperatorConfig, PolicyConfig,
-    RegistryConfig, SearchConfig, StrangersConfig, ZonesConfig,
+    RegistryConfig, RoutingConfig, SearchConfig, StrangersConfig, ZonesConfig,
 };
 
 /// Every variable with this prefix is ours: `KENTONGAN_ALERT_LISTEN` is `listen` of section `alert`.
@@ -51,6 +52,8 @@ pub struct Config {
     pub zones: ZonesConfig,
     /// The numbers by which presses are joined, held and confirmed.
     pub policy: PolicyConfig,
+    /// Who is asked to answer, and how long they have.
+    pub routing: RoutingConfig,
     /// The bounds of the desk.
     pub desk: DeskLimits,
     /// The log of accepted messages.
@@ -73,13 +76,9 @@ impl Config {
     /// # Errors
     /// Every problem of file and environment at once.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigProblems> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            // A value that is not text is kept as far as it is, so that its key's check refuses it.
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        });
         let text = file.map_or_else(|| Ok(String::new()), fs::read_to_string);
         let config = match text {
-            Ok(text) => Self::read(&text, variables),
+            Ok(text) => Self::read(&text, variables()),
             Err(error) => {
                 let what = format!("cannot be read: {error}");
                 Err(vec![Problem { place: Place::Whole, path: String::new(), what }])
@@ -97,9 +96,10 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Problem>> {
         let (table, syntax) = DeTable::parse_recoverable(text);
-        // The policy's variables begin alike and are the policy's to check.
-        let variables =
-            variables.into_iter().filter(|(name, _)| !name.starts_with(POLICY_VARIABLE_PREFIX));
+        // The variables of policy and routing begin alike and are theirs to check.
+        let others = [POLICY_VARIABLE_PREFIX, ROUTING_VARIABLE_PREFIX];
+        let is_ours = |name: &str| !others.iter().any(|prefix| name.starts_with(prefix));
+        let variables = variables.into_iter().filter(|(name, _)| is_ours(name));
         let mut reader = Reader::new(text, table.get_ref(), VARIABLE_PREFIX, variables);
         syntax.iter().for_each(|error| reader.add_syntax(error));
         let General { realm, data_dir, drain_timeout, log } = General::read(&mut reader);
@@ -112,6 +112,7 @@ impl Config {
             operator: OperatorConfig::read(&mut reader),
             zones: ZonesConfig::read(&mut reader),
             policy: PolicyConfig::read(&mut reader),
+            routing: RoutingConfig::read(&mut reader),
             desk: DeskLimits::read(&mut reader),
             journal: JournalConfig::read(&mut reader),
             search: SearchConfig::read(&mut reader),
@@ -158,6 +159,7 @@ impl Config {
             self.operator.show(),
             self.zones.show(),
             self.policy.show(),
+            self.routing.show(),
             self.desk.show(),
             self.journal.show(),
             self.search.show(),
@@ -211,6 +213,13 @@ impl Config {
     }
 }
 
+/// The environment of the process. A value that is not text is kept as far as it is, so that its key's check refuses it.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    })
+}
+
 impl ZonesConfig {
     /// The GeoJSON text of the zones: the configured file's, or what comes with this program.
     ///
@@ -236,6 +245,7 @@ impl Default for Config {
             operator: OperatorConfig::default(),
             zones: ZonesConfig::default(),
             policy: PolicyConfig::default(),
+            routing: RoutingConfig::default(),
             desk: DeskLimits::default(),
             journal: JournalConfig::default(),
             search: SearchConfig::default(),

@@ -138,6 +138,14 @@ pipeline::sections! {
         poll_interval: Duration as Span, SECOND, Between(10 * MS, HOUR);
     }
 
+    /// Who is asked to answer, and how long they have.
+    pub RoutingConfig in "routing" {
+        /// TOML; nothing: the routing that comes with this program.
+        file: Option<PathBuf> as ReadableFile, None, Any;
+        /// How often the file is looked at for a change.
+        poll_interval: Duration as Span, SECOND, Between(10 * MS, HOUR);
+    }
+
     /// The bounds of the desk.
     pub DeskLimits in "desk" {
         /// Verified messages that wait for the desk.

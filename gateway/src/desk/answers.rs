@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Cursor, Entry, Input, Recollected, Record};
+use pipeline::{Answer, Cursor, Entry, Input, Recollected, Record};
 use protocol::{AlertId, MessageId};
 use tokio::sync::mpsc;
 
@@ -84,7 +84,8 @@ impl Answers {
         let Some(raise) = self.raise_at(cursor, alert)? else { return Ok(None) };
         let device_index = self.registry.index_of(&raise.device);
         let promoted = self.lookup.is_promoted(alert)?;
-        Ok(Some(Recollected { raise: Arc::new(raise), device_index, promoted }))
+        let answer = Answer::Waiting;
+        Ok(Some(Recollected { raise: Arc::new(raise), device_index, promoted, answer }))
     }
 
     /// The raise at `cursor`, if that is what opened `alert`.

@@ -76,7 +76,7 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, admission } = *sizes;
+    let DeskSizes { in_hand, unindexed, admission, .. } = *sizes;
     [
         in_hand,
         unindexed,

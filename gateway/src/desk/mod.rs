@@ -9,6 +9,7 @@ mod decisions;
 mod exports;
 mod recall;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pipeline::policy::Policy;
-use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Time, Zones};
+use pipeline::{Cursor, Desk, Entry, Fleet, Input, Output, Routing, Time, ZoneId, Zones};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -72,14 +73,21 @@ pub struct DeskParts {
     pub in_force: InForce,
 }
 
+/// Zones that have subscribers of their own; nothing: not known.
+pub type Attended = Option<Arc<BTreeSet<ZoneId>>>;
+
 /// What the desk goes by and what can change while it works.
 pub struct InForce {
     /// The zones.
     pub zones: watch::Receiver<Arc<Zones>>,
     /// The policy.
     pub policy: watch::Receiver<Arc<Policy>>,
+    /// The routing.
+    pub routing: watch::Receiver<Arc<Routing>>,
     /// How many devices are enrolled.
     pub fleet: watch::Receiver<Arc<Fleet>>,
+    /// Which zones have subscribers of their own.
+    pub attended: watch::Receiver<Attended>,
 }
 
 /// The running desk.
@@ -199,6 +207,14 @@ impl Driver {
                     self.hints.forget();
                     self.handle(Input::Ruled(policy));
                 }
+                Ok(()) = events.in_force.routing.changed() => {
+                    let routing = Arc::clone(&events.in_force.routing.borrow_and_update());
+                    self.handle(Input::Routed(routing));
+                }
+                Ok(()) = events.in_force.attended.changed() => {
+                    let attended = events.in_force.attended.borrow_and_update().clone();
+                    self.handle(Input::Attended(attended));
+                }
                 Ok(()) = events.in_force.fleet.changed() => {
                     let fleet = Arc::clone(&events.in_force.fleet.borrow_and_update());
                     self.handle(Input::Fleet(fleet));
@@ -207,7 +223,11 @@ impl Driver {
                     let ticket = self.deciding.wait(answer);
                     self.handle(Input::Decide { ticket, request });
                 }
-                _ = measures.tick() => self.exports.measure(&self.desk.sizes()),
+                _ = measures.tick() => {
+                    // A clock that was set back is seen though nothing happens, so that no alert waits for it.
+                    self.handle(Input::Tick);
+                    self.exports.measure(&self.desk.sizes());
+                }
                 () = until(self.desk.next_deadline()) => self.handle(Input::Tick),
                 count = events.lane.recv_many(&mut taken, BATCHES_MAX), if open && self.desk.wants_more() => {
                     open = count > 0;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Span, Time};
+use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Routing, Span, Time};
 use protocol::DeviceId;
 
 use crate::clock;
@@ -24,6 +24,8 @@ pub struct Sources<'a> {
     pub registry: &'a Registry,
     /// Where shards read how devices stand.
     pub hints: &'a Hints,
+    /// By what alerts are routed and climb.
+    pub routing: Arc<Routing>,
 }
 
 /// Why the past could not be told.
@@ -47,7 +49,7 @@ pub fn recall(
     horizon: Span,
     sources: &mut Sources<'_>,
 ) -> Result<Vec<Output>, RecallError> {
-    let Sources { lookup, reader, registry, hints } = sources;
+    let Sources { lookup, reader, registry, hints, routing } = sources;
     let now = clock::now();
     let mut wanted = vec![];
     let mut tell = |input| {
@@ -59,6 +61,7 @@ pub fn recall(
             }
         }
     };
+    tell(Input::Routed(Arc::clone(routing)));
     tell(Input::Fleet(Arc::new(registry.fleet())));
     let indexed = lookup.indexed()?;
     tell(Input::Indexed(indexed));

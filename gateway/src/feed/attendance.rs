@@ -14,9 +14,7 @@ use pipeline::{Routing, ZoneId};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
-
-/// The zones where somebody listens; nothing: not known yet.
-pub type Attended = Option<Arc<BTreeSet<ZoneId>>>;
+use crate::desk::Attended;
 
 /// Follows which zones have streams, and tells.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 
-pub use attendance::{Attendance, Attended};
+pub use attendance::Attendance;
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;

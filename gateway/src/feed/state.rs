@@ -7,11 +7,12 @@ use arc_swap::ArcSwap;
 use pipeline::{Time, Zones};
 use tokio::sync::{Semaphore, watch};
 
-use super::attendance::{Attendance, Attended};
+use super::attendance::Attendance;
 use super::backlog::Backlog;
 use super::cursor::CursorCodec;
 use super::heads::Heads;
 use crate::config::FeedConfig;
+use crate::desk::Attended;
 use crate::registry::{Operators, Subscribers};
 
 /// What a [`Feed`] is made of.

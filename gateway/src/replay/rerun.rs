@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pipeline::{
-    About, Act, Actor, Arrival, Cursor, Decision, Demand, Desk, DeskConfig, DeviceIndex, Enrolment,
-    Entry, Found, Input, Model, Output, Policy, Reach, Recollected, Record, Request, Ticket, Time,
-    Zones,
+    About, Act, Actor, Answer, Arrival, Cursor, Decision, Demand, Desk, DeskConfig, DeviceIndex,
+    Enrolment, Entry, Found, Input, Model, Output, Policy, Reach, Recollected, Record, Request,
+    Ticket, Time, Zones,
 };
 use protocol::{AlertId, DeviceId, Envelope, Kind, Labels, Message, MessageId, Status};
 
@@ -231,15 +231,16 @@ impl<'a> Rerun<'a> {
     fn find(&mut self, id: MessageId) -> Result<Option<Found>, JournalError> {
         let Some((raise, new)) = self.raise(id.alert())? else { return Ok(None) };
         let held = new.disposition == pipeline::Disposition::Held && new.promoted_at.is_none();
-        let Record { device, zone, .. } = raise;
-        Ok(Some(Found { cursor: new.cursor, device, zone, held }))
+        let Record { device, zone, also, received_at, agencies, .. } = raise;
+        Ok(Some(Found { cursor: new.cursor, device, zone, held, received_at, agencies, also }))
     }
 
     fn recollect(&mut self, alert: AlertId) -> Result<Option<Recollected>, JournalError> {
         let Some((raise, new)) = self.raise(alert)? else { return Ok(None) };
         let device_index = Some(self.device(raise.device).0);
         let promoted = new.promoted_at.is_some();
-        Ok(Some(Recollected { raise: Arc::new(raise), device_index, promoted }))
+        let answer = Answer::Waiting;
+        Ok(Some(Recollected { raise: Arc::new(raise), device_index, promoted, answer }))
     }
 
     /// The raise as the other journal would hold it.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use pipeline::{
-    Arrival, BatchIndex, Carrier, Demand, Desk, DeskConfig, DeviceIndex, Enrolment, Entry, Input,
-    Output, OwnerIndex, Reach, Recollected, Request, Span, Ticket, Verdict,
+    Answer, Arrival, BatchIndex, Carrier, Demand, Desk, DeskConfig, DeviceIndex, Enrolment, Entry,
+    Input, Output, OwnerIndex, Reach, Recollected, Request, Span, Ticket, Verdict,
 };
 use protocol::{
     Algorithm, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce, Position, Realm,
@@ -138,6 +138,7 @@ impl Town {
                         raise: Arc::new(raise.clone()),
                         device_index: self.registry.index_of(&raise.device),
                         promoted: false,
+                        answer: Answer::Waiting,
                     });
                     self.desk.handle(Input::Recollected { alert, found }, self.now);
                 }

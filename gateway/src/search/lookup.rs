@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipeline::{Act, Cursor, Disposition, Found, Standing, Time, ZoneId};
+use pipeline::{Act, Agencies, Cursor, Disposition, Found, Standing, Time, ZoneId};
 use protocol::{AlertId, Counters, DeviceId, MessageId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{SearchError, index};
 use crate::{journal, sqlite};
 
-/// The last column: held, and not promoted since.
+/// The fourth column: held, and not promoted since.
 const FIND: &str = "SELECT entries.cursor, device_id, zone, disposition = ?2 \
-     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3) FROM message_ids \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
 
 /// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
@@ -162,7 +162,18 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         u64::try_from(cursor).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, cursor))?;
     let zone = row.get_ref(2)?.as_str()?;
     let (device, zone) = (DeviceId(row.get(1)?), ZoneId::new(zone));
-    Ok(Found { cursor: Cursor(cursor), device, zone, held: row.get(3)? })
+    let received_at: i64 = row.get(4)?;
+    let received_at = u64::try_from(received_at)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(4, received_at))?;
+    Ok(Found {
+        cursor: Cursor(cursor),
+        device,
+        zone,
+        held: row.get(3)?,
+        received_at: Time(received_at),
+        agencies: Agencies::ALL,
+        also: vec![],
+    })
 }
 
 /// Text that no version of this program writes: the index is damaged.

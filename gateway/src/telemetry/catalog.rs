@@ -50,7 +50,7 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ("gateway_messages_total", "Messages whose first byte arrived."),
     ("gateway_operator_refused_total", "Requests of operators that were refused, by reason."),
     ("gateway_receipts_total", "Receipts given, by status and reason."),
-    ("gateway_reloads_total", "Reloads of zones and policy, by outcome."),
+    ("gateway_reloads_total", "Reloads of zones, policy and routing, by outcome."),
     ("gateway_search_records_total", "Journal entries indexed."),
     (
         "gateway_socket_drops_total",
@@ -78,6 +78,10 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     (
         "gateway_policy_generation",
         "How often the policy has changed since the start, counted from 1.",
+    ),
+    (
+        "gateway_routing_generation",
+        "How often the routing has changed since the start, counted from 1.",
     ),
     ("gateway_search_lag_records", "Synced entries that are not indexed."),
 ];

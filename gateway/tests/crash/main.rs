@@ -14,6 +14,7 @@
 mod disk;
 mod house;
 mod ledger;
+#[expect(dead_code, reason = "shared with other tests")]
 mod random;
 mod sender;
 

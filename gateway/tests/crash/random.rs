@@ -14,6 +14,16 @@ impl Random {
         Self(seed)
     }
 
+    /// Chance by this seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `count`.
+    pub(crate) fn pick(&mut self, count: u64) -> u64 {
+        self.next() % count
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

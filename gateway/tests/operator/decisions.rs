@@ -15,7 +15,7 @@ fn decided() -> DecisionAnswer {
     DecisionAnswer {
         cursor: Cursor(17),
         decided_at: NOW,
-        device: device(1),
+        device: Some(device(1)),
         standing: Some(standing),
         promoted: true,
     }

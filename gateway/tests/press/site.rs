@@ -107,6 +107,13 @@ impl Site {
         tokio::task::spawn_blocking(move || serving.process.wait().unwrap()).await.unwrap()
     }
 
+    /// Kills the gateway and waits until it is gone.
+    pub(crate) async fn kill(&mut self) {
+        let mut serving = self.serving.take().unwrap();
+        serving.process.kill().unwrap();
+        tokio::task::spawn_blocking(move || serving.process.wait().unwrap()).await.unwrap();
+    }
+
     /// Waits until the gateway has ended by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut serving = self.serving.take().unwrap();
@@ -263,6 +270,8 @@ impl Site {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.current_dir(self.folder.path()).args(arguments).args(["--config", "gateway.toml"]);
+        // A test's own, and no setting of a gateway.
+        command.env_remove("KENTONGAN_SEED");
         command
     }
 }

@@ -24,7 +24,7 @@ use self::models::{ModelNumber, Models};
 use self::nearby::Nearby;
 pub(crate) use self::nearby::{Pending, Raiser};
 pub(crate) use self::note::{Findings, Telling};
-pub(crate) use self::place::Spot;
+pub(crate) use self::place::{EARTH_M, Spot};
 use self::presses::Presses;
 pub(crate) use self::rates::retry_after_ms;
 use self::rates::{Class, Rates};

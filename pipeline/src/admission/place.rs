@@ -6,7 +6,7 @@ use core::fmt;
 use protocol::Position;
 
 /// Mean radius of the earth (IUGG), in metres.
-const EARTH_M: f64 = 6_371_008.8;
+pub(crate) const EARTH_M: f64 = 6_371_008.8;
 
 /// A point on the globe: metres from its centre, along three axes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use protocol::{Kind, Label, Labels, Position, Reason, Status};
+use protocol::{Kind, Label, Labels, Reason, Status};
 
-use super::memory::Remembered;
+use super::memory::{Raised, Remembered};
 use super::receipts::{Line, Waiting};
+use super::route::Route;
 use super::{Arrival, Desk, Named, Order, Output};
 use crate::admission::{Judgement, Sender, retry_after_ms};
-use crate::{Agencies, Disposition, Entry, Grade, Record, Time, ZoneId};
+use crate::{Disposition, Entry, Grade, Record, Time, ZoneId};
 
 impl Desk {
     /// Refuses what is old, foreign or too much; journals everything else.
@@ -43,7 +44,7 @@ impl Desk {
     }
 
     fn append(&mut self, arrival: &Arrival, named: &Named, labels: Labels, now: Time) {
-        let (zone, labels) = self.route(arrival, named, labels);
+        let Route { raised, labels } = self.route(arrival, named, labels, now);
         let sender = Sender {
             device: arrival.device_index,
             enrolment: arrival.enrolment,
@@ -62,20 +63,21 @@ impl Desk {
             kind: arrival.kind,
             counters: arrival.counters,
             category: arrival.category.unwrap_or_default(),
-            zone,
-            also: vec![],
-            agencies: Agencies::ALL,
+            zone: raised.zone,
+            also: raised.also.into(),
+            agencies: raised.agencies,
             labels,
             carrier: arrival.carrier,
             disposition: judgement.disposition,
             joins: judgement.joins,
             incident: arrival.alert_id().filter(|_| arrival.kind == Kind::Raise),
-            raised_at: None,
+            raised_at: self.raised_at(arrival, named, &judgement),
             site: arrival.site.filter(|_| arrival.position.is_none()),
             signed: arrival.signed.clone(),
         };
         self.remember(&record, arrival);
         let findings = self.admission.note(&record, &sender);
+        self.answering.raised(&record, &self.zones);
         let (device, zone) = (record.device, record.zone.clone());
         self.outputs.push_back(Output::Append(Entry::Message(record)));
         self.follow(findings, &sender, device, &zone, now);
@@ -101,7 +103,7 @@ impl Desk {
         let remembered = Remembered {
             cursor: record.cursor,
             device: Some(arrival.device_index),
-            zone: record.zone.clone(),
+            raised: Raised::of(record),
             held,
         };
         self.memory.insert(record.message_id, remembered, self.config.remembered_max);
@@ -124,29 +126,6 @@ impl Desk {
             let hint = self.admission.hint(device, enrolment, at);
             self.outputs.push_back(Output::Hint(device, hint));
         }
-    }
-
-    /// The zone that an arrival is for, and what to remark about it.
-    ///
-    /// Updates and cancels go where their raise went, so that whoever saw the press sees what becomes of it.
-    fn route(&self, arrival: &Arrival, named: &Named, mut labels: Labels) -> (ZoneId, Labels) {
-        let place = arrival.position.or(arrival.site);
-        match (arrival.position, arrival.site) {
-            (Some(_), _) => {}
-            (None, Some(_)) => labels.insert(Label::EnrolledSite),
-            (None, None) => labels.insert(Label::NoPosition),
-        }
-        let follows = matches!(arrival.kind, Kind::Update | Kind::Cancel);
-        match named {
-            Named::Own(zone) => return (zone.clone(), labels),
-            _ if follows => labels.insert(Label::AlertUnknown),
-            _ => {}
-        }
-        let found = place.as_ref().and_then(|place: &Position| self.zones.locate(place));
-        if place.is_some() && found.is_none() {
-            labels.insert(Label::OutsideZones);
-        }
-        (self.zones.id(found.unwrap_or(self.zones.root())), labels)
     }
 
     /// Whether the message was made long before it arrived, by its device's clock.

@@ -19,41 +19,49 @@ impl Desk {
         let decided = match (request.check(), &request.demand) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), _) if self.is_busy() => Err(DecisionRefusal::Busy),
-            (Ok(()), Demand::Verdict { alert, .. }) => {
-                return self.recollect(*alert, ticket, request);
-            }
             (Ok(()), Demand::Block { about, until }) => self.block(&request, about, *until, now),
             (Ok(()), Demand::Unblock(about)) => self.unblock(&request, about, now),
             (Ok(()), Demand::Appeal(about)) => self.appeal(&request, about, now),
+            (Ok(()), Demand::Drill { zone, until }) => self.drill(&request, zone, *until, now),
+            (Ok(()), Demand::Posture { zone, posture }) => {
+                self.prepare(&request, zone, Act::Posture(*posture), now)
+            }
+            (
+                Ok(()),
+                Demand::Verdict { alert, .. }
+                | Demand::Acknowledge { alert }
+                | Demand::Assign { alert, .. }
+                | Demand::Resolve { alert, .. }
+                | Demand::Reopen { alert },
+            ) => {
+                return self.recollect(*alert, ticket, request);
+            }
         };
         self.answer(ticket, decided);
     }
 
-    /// A verdict's raise was read: whoever judged it goes on, in the order in which they came.
+    /// A raise was read: whoever asked about it goes on, in the order in which they came.
     pub(super) fn recollected(&mut self, alert: AlertId, found: Option<&Recollected>, now: Time) {
-        let waiting = self.verdicts.remove(&alert).unwrap_or_default();
-        self.verdicts_len -= waiting.len();
+        let waiting = self.recollecting.remove(&alert).unwrap_or_default();
+        self.recollecting_len -= waiting.len();
         for (ticket, request) in waiting {
-            let decided = match (found, &request.demand) {
-                (Some(found), Demand::Verdict { verdict, .. })
-                    if found.raise.disposition != Disposition::Follows =>
-                {
-                    self.judge_alert(&request, found, *verdict, now)
-                }
-                _ => Err(DecisionRefusal::UnknownAlert(alert)),
+            let found = found.filter(|found| found.raise.disposition != Disposition::Follows);
+            let decided = match found {
+                Some(found) => self.decide_alert(&request, found, now),
+                None => Err(DecisionRefusal::UnknownAlert(alert)),
             };
             self.answer(ticket, decided);
         }
     }
 
     fn is_busy(&self) -> bool {
-        self.verdicts_len + self.receipts.operators() >= self.config.decisions_max
+        self.recollecting_len + self.receipts.operators() >= self.config.decisions_max
     }
 
     fn recollect(&mut self, alert: AlertId, ticket: Ticket, request: Request) {
-        let waiting = self.verdicts.entry(alert).or_default();
+        let waiting = self.recollecting.entry(alert).or_default();
         waiting.push((ticket, request));
-        self.verdicts_len += 1;
+        self.recollecting_len += 1;
         if waiting.len() == 1 {
             let cursor = self.memory.get(&protocol::MessageId(alert.0)).map(|raise| raise.cursor);
             self.outputs.push_back(Output::Recollect { alert, cursor });
@@ -68,15 +76,15 @@ impl Desk {
         }
     }
 
-    fn judge_alert(
+    /// Notes what an alert was, and what follows from it.
+    pub(super) fn judge_alert(
         &mut self,
         request: &Request,
         found: &Recollected,
         verdict: Verdict,
         now: Time,
-    ) -> Result<DecisionAnswer, DecisionRefusal> {
+    ) -> DecisionAnswer {
         let raise = &found.raise;
-        self.reaches(request, &raise.zone)?;
         let policy = self.policy();
         // All raises of one press are one strike at most.
         let press = raise.joins.unwrap_or(raise.message_id.alert());
@@ -87,19 +95,28 @@ impl Desk {
         });
         let actor = request.operator();
         let decision = Decision {
-            device: Some(raise.device),
-            alert: Some((raise.message_id.alert(), raise.cursor)),
             reason: request.reason.clone(),
             standing,
-            ..Decision::of(actor, Act::Verdict(verdict), raise.zone.clone(), now)
+            ..Decision::about(actor, Act::Verdict(verdict), raise, now)
         };
         let cursor = self.conclude(decision, found.device_index);
-        if let Some(index) = found.device_index {
-            self.rule_on_block(raise, index, verdict, now);
-        }
-        let promoted = verdict == Verdict::Genuine && self.promote_found(request, found, now);
+        let promoted = self.follow_verdict(request, found, verdict, now);
         let standing = found.device_index.map(|index| self.admission.standing(index));
-        Ok(DecisionAnswer { cursor, decided_at: now, device: raise.device, standing, promoted })
+        DecisionAnswer { cursor, decided_at: now, device: Some(raise.device), standing, promoted }
+    }
+
+    /// What a verdict leads to; whether a held alert is paged because of it. Done twice it is the same as once.
+    pub(super) fn follow_verdict(
+        &mut self,
+        request: &Request,
+        found: &Recollected,
+        verdict: Verdict,
+        now: Time,
+    ) -> bool {
+        if let Some(index) = found.device_index {
+            self.rule_on_block(&found.raise, index, verdict, now);
+        }
+        verdict == Verdict::Genuine && self.promote_found(request, found, now)
     }
 
     /// Pages an alert that was found genuine, if nobody was paged for it yet.
@@ -113,7 +130,7 @@ impl Desk {
         }
         let decision = Decision {
             reason: request.reason.clone(),
-            ..Decision::promotion(request.operator(), raise, now)
+            ..Decision::about(request.operator(), Act::Promote, raise, now)
         };
         self.conclude(decision, found.device_index);
         true
@@ -182,10 +199,16 @@ impl Desk {
         };
         let cursor = self.conclude(decision, Some(about.index));
         let standing = Some(self.admission.standing(about.index));
-        DecisionAnswer { cursor, decided_at: now, device: about.device, standing, promoted: false }
+        DecisionAnswer {
+            cursor,
+            decided_at: now,
+            device: Some(about.device),
+            standing,
+            promoted: false,
+        }
     }
 
-    fn reaches(&self, request: &Request, zone: &ZoneId) -> Result<(), DecisionRefusal> {
+    pub(super) fn reaches(&self, request: &Request, zone: &ZoneId) -> Result<(), DecisionRefusal> {
         if request.reach.covers(zone, &self.zones) {
             return Ok(());
         }
@@ -194,7 +217,7 @@ impl Desk {
 }
 
 impl Request {
-    fn operator(&self) -> Actor {
+    pub(super) fn operator(&self) -> Actor {
         Actor::Operator(Arc::clone(&self.actor))
     }
 }

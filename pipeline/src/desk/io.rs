@@ -1,5 +1,6 @@
 //! What goes into the desk and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use protocol::{
 use super::fleet::Fleet;
 use super::request::{DecisionAnswer, DecisionRefusal, Request};
 use crate::{
-    Carrier, Cursor, DeviceIndex, Enrolment, Entry, Hint, Model, Policy, Record, Standing, Time,
-    ZoneId, Zones,
+    Agencies, Answer, Carrier, Cursor, DeviceIndex, Enrolment, Entry, Hint, Model, Policy, Posture,
+    Record, Routing, Standing, Time, ZoneId, Zones,
 };
 
 /// Who waits for a receipt or an answer. Given by the caller, unique among those that wait.
@@ -81,6 +82,12 @@ pub struct Found {
     pub zone: ZoneId,
     /// Whether it is a raise that is held, and was not promoted as far as the index knows.
     pub held: bool,
+    /// When it was received.
+    pub received_at: Time,
+    /// Who answers it.
+    pub agencies: Agencies,
+    /// The zones that were paged for it beside its own.
+    pub also: Vec<ZoneId>,
 }
 
 /// A line of the journal as it is told to the desk at a start.
@@ -95,7 +102,7 @@ pub struct Past {
     pub enrolment: Enrolment,
 }
 
-/// A raise that a verdict is about, as journal, index and registry know it.
+/// A raise that an operator's demand is about, as journal, index and registry know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recollected {
     /// Its line of the journal.
@@ -104,6 +111,8 @@ pub struct Recollected {
     pub device_index: Option<DeviceIndex>,
     /// Whether the index knows that it was promoted.
     pub promoted: bool,
+    /// How far the index knows it to be answered.
+    pub answer: Answer,
 }
 
 /// Everything that can happen to the desk.
@@ -150,7 +159,8 @@ pub enum Input {
         standing: Standing,
     },
     /// At a start: the newest lines of the journal in order of cursors, without gaps: at least all that are not indexed
-    /// and all that lie within the policy's horizon.
+    /// and all that lie within [`HORIZON_MAX`](crate::policy::HORIZON_MAX), so that whatever still counts for the policy
+    /// is told, and every alert that may climb.
     Recalled(Past),
     /// The zones were changed.
     Rezoned(Arc<Zones>),
@@ -158,6 +168,20 @@ pub enum Input {
     Ruled(Arc<Policy>),
     /// At a start, and whenever it has changed: how many devices are enrolled, in all and by batch.
     Fleet(Arc<Fleet>),
+    /// At a start, and whenever it has changed: by what alerts are routed and climb.
+    Routed(Arc<Routing>),
+    /// Whenever it has changed: the zones that have subscribers of their own connected. Nothing: that is not known, and
+    /// no zone is taken for unattended.
+    Attended(Option<Arc<BTreeSet<ZoneId>>>),
+    /// At a start, before any line is told: what the index knows a zone to be prepared for.
+    Prepared {
+        /// The zone.
+        zone: ZoneId,
+        /// When its last drill ends or ended.
+        drill_until: Option<Time>,
+        /// The posture that it was last set to.
+        posture: Option<Posture>,
+    },
 }
 
 /// What the desk wants done. In order.
@@ -198,6 +222,9 @@ pub struct DeskConfig {
     /// Held presses, and presses that a notice speaks of, kept so that they can be promoted; beyond them the oldest
     /// held one stays held, and a press of a surge is paged by itself.
     pub pending_max: usize,
+    /// Alerts that wait for an answer. Beyond them the oldest that has climbed to everybody is forgotten, or else the
+    /// oldest, which then climbs no further.
+    pub open_max: usize,
 }
 
 impl Default for DeskConfig {
@@ -209,6 +236,7 @@ impl Default for DeskConfig {
             decisions_max: 256,
             witnesses_max: 1 << 17,
             pending_max: 1 << 14,
+            open_max: 1 << 17,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The newest message ids, so that a copy is known without asking the index.
 //!
 //! Lines of the journal are kept in order of their cursors, without gaps, from `first` to the newest: of a message its
-//! id, of a promotion the alert that it promotes. Only lines that the index holds are ever forgotten, so whatever is not
+//! id, of a promotion the alert that it promotes, of an answer the alert that it answers. Only lines that the index holds are ever forgotten, so whatever is not
 //! found here is found there: between them nothing is unknown.
 
 use std::collections::hash_map::DefaultHasher;
@@ -10,16 +10,37 @@ use std::hash::BuildHasherDefault;
 
 use protocol::{AlertId, MessageId};
 
-use crate::{Cursor, DeviceIndex, ZoneId};
+use super::lately::Lately;
+use crate::{Agencies, Answer, Cursor, Decision, DeviceIndex, Record, Time, ZoneId};
 
 /// What is remembered of a journaled message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remembered {
     pub(super) cursor: Cursor,
     pub(super) device: Option<DeviceIndex>,
-    pub(super) zone: ZoneId,
+    pub(super) raised: Raised,
     /// Whether it is a raise that is held: nobody was paged for it.
     pub(super) held: bool,
+}
+
+/// What updates and cancels take over from their raise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Raised {
+    pub(super) zone: ZoneId,
+    pub(super) also: Box<[ZoneId]>,
+    pub(super) agencies: Agencies,
+    pub(super) received_at: Time,
+}
+
+impl Raised {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            zone: record.zone.clone(),
+            also: record.also.as_slice().into(),
+            agencies: record.agencies,
+            received_at: record.received_at,
+        }
+    }
 }
 
 /// What is kept of a line.
@@ -28,6 +49,8 @@ pub(super) enum Line {
     Message(MessageId),
     /// The alert is paged after all.
     Promotion(AlertId),
+    /// Somebody has answered the alert, or reopened it.
+    Answer(AlertId),
     /// Any other decision.
     Decision,
 }
@@ -39,6 +62,7 @@ pub(super) struct Memory {
     by_id: HashMap<MessageId, Remembered, BuildHasherDefault<DefaultHasher>>,
     /// Alerts whose promotion is among the lines.
     promoted: HashSet<AlertId, BuildHasherDefault<DefaultHasher>>,
+    lately: Lately,
     /// In order of cursors; the front is at `first`.
     lines: VecDeque<Line>,
     first: Cursor,
@@ -51,6 +75,7 @@ impl Memory {
         Self {
             by_id: HashMap::default(),
             promoted: HashSet::default(),
+            lately: Lately::default(),
             lines: VecDeque::new(),
             first: next,
             indexed: Cursor::default(),
@@ -90,16 +115,23 @@ impl Memory {
         self.forget(len_max);
     }
 
-    /// A decision was journaled at `cursor`.
-    pub(super) fn decide(&mut self, cursor: Cursor, promotes: Option<AlertId>, len_max: usize) {
-        debug_assert_eq!(cursor, self.next(), "lines are remembered without gaps");
+    /// How the alert is answered, where the index says `indexed`.
+    pub(super) fn answer(&self, alert: AlertId, indexed: &Answer) -> Answer {
+        self.lately.answer(alert, indexed)
+    }
+
+    /// A decision was journaled.
+    pub(super) fn decide(&mut self, decision: &Decision, len_max: usize) {
+        debug_assert_eq!(decision.cursor, self.next(), "lines are remembered without gaps");
+        let answers = self.lately.note(decision).map(Line::Answer);
+        let promotes = decision.promotes();
         if let Some(alert) = promotes {
             self.promoted.insert(alert);
             if let Some(raise) = self.by_id.get_mut(&MessageId(alert.0)) {
                 raise.held = false;
             }
         }
-        self.lines.push_back(promotes.map_or(Line::Decision, Line::Promotion));
+        self.lines.push_back(promotes.map(Line::Promotion).or(answers).unwrap_or(Line::Decision));
         self.forget(len_max);
     }
 
@@ -122,6 +154,7 @@ impl Memory {
             match self.lines.pop_front() {
                 Some(Line::Message(id)) => drop(self.by_id.remove(&id)),
                 Some(Line::Promotion(alert)) => drop(self.promoted.remove(&alert)),
+                Some(Line::Answer(alert)) => self.lately.forget(alert, self.first),
                 Some(Line::Decision) | None => {}
             }
             self.first = self.first.next();
@@ -136,13 +169,27 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Act, Actor, Verdict};
 
     fn id(n: u8) -> MessageId {
         MessageId([n; 16])
     }
 
+    fn decided(cursor: u64, act: Act) -> Decision {
+        let alert = Some((AlertId([1; 16]), Cursor(1)));
+        let actor = Actor::Operator("ani".into());
+        let decision = Decision::of(actor, act, ZoneId::new("z"), Time(cursor));
+        Decision { cursor: Cursor(cursor), alert, ..decision }
+    }
+
     fn remembered(cursor: u64) -> Remembered {
-        Remembered { cursor: Cursor(cursor), device: None, zone: ZoneId::new("z"), held: false }
+        let raised = Raised {
+            zone: ZoneId::new("z"),
+            also: Box::default(),
+            agencies: Agencies::ALL,
+            received_at: Time(0),
+        };
+        Remembered { cursor: Cursor(cursor), device: None, raised, held: false }
     }
 
     #[test]
@@ -179,12 +226,33 @@ mod tests {
     fn remembers_a_promotion_until_the_index_knows_it() {
         let mut memory = Memory::new(Cursor(1));
         memory.insert(id(1), Remembered { held: true, ..remembered(1) }, 1);
-        memory.decide(Cursor(2), Some(AlertId([1; 16])), 1);
+        memory.decide(&decided(2, Act::Promote), 1);
         assert!(!memory.get(&id(1)).unwrap().held, "it was paged");
-        memory.decide(Cursor(3), None, 1);
+        memory.decide(&decided(3, Act::Appeal), 1);
         assert!(memory.is_promoted(AlertId([1; 16])));
         memory.indexed(Cursor(3), 1);
         assert!(!memory.is_promoted(AlertId([1; 16])));
         assert_eq!(memory.unindexed(), 0);
+    }
+
+    #[test]
+    fn the_first_answer_counts_until_the_index_knows_it() {
+        let (alert, waiting) = (AlertId([1; 16]), Answer::Waiting);
+        let ani = |at| Answer::Acknowledged { by: "ani".into(), at: Time(at) };
+        let mut memory = Memory::new(Cursor(2));
+        memory.decide(&decided(2, Act::Verdict(Verdict::Genuine)), 1);
+        memory.decide(&decided(3, Act::Verdict(Verdict::Genuine)), 1);
+        assert_eq!(memory.answer(alert, &waiting), ani(2));
+        let resolved = Answer::Resolved { by: "budi".into(), at: Time(1) };
+        assert_eq!(memory.answer(alert, &resolved), resolved, "it was answered before");
+        memory.decide(&decided(4, Act::Reopen), 1);
+        assert_eq!(memory.answer(alert, &resolved), waiting);
+        memory.decide(&decided(5, Act::Verdict(Verdict::Test)), 1);
+        assert_eq!(memory.answer(alert, &resolved), ani(5), "nobody had since it was reopened");
+        memory.indexed(Cursor(4), 1);
+        assert_eq!(memory.answer(alert, &waiting), ani(5), "the index knows only the line before");
+        memory.decide(&decided(6, Act::Appeal), 1);
+        memory.indexed(Cursor(6), 1);
+        assert_eq!(memory.answer(alert, &waiting), waiting, "the index is asked again");
     }
 }

@@ -8,18 +8,21 @@
 //!
 //! Whether a message is a copy is answered by its id, here: from [`Memory`], or without any question if the device's
 //! counters advance, or else from the index, while the arrival waits in [`Parked`]. What becomes of a message that is no
-//! copy is in `admit`, what operators decide in `decide`, what the policy
+//! copy is in `admit`, where it goes in `route`, what operators decide in `decide` and `answer`, what the policy
 //! decides in `rule`, what a start tells in `recall`.
 
 mod admit;
+mod answer;
 mod decide;
 mod fleet;
 mod io;
+mod lately;
 mod memory;
 mod parked;
 mod recall;
 mod receipts;
 mod request;
+mod route;
 mod rule;
 mod sent;
 
@@ -30,13 +33,15 @@ use protocol::{AlertId, Kind, MessageId, Reason, Receipt, Status};
 
 pub use self::fleet::{Batch, Fleet};
 pub use self::io::{Arrival, DeskConfig, Found, Input, Output, Past, Recollected, Ticket};
-use self::memory::Memory;
+use self::memory::{Memory, Raised};
 use self::parked::{Parked, Question};
+use self::recall::Unfinished;
 use self::receipts::{Receipts, Waiting};
 pub use self::request::{About, DecisionAnswer, DecisionRefusal, Demand, Reach, Request};
 use self::sent::{Order, Sent};
 use crate::admission::{Admission, AdmissionSizes};
-use crate::{Cursor, Policy, Time, ZoneId, Zones};
+use crate::answer::Answering;
+use crate::{Cursor, Policy, Time, Zones};
 
 /// The one writer.
 #[derive(Debug)]
@@ -48,11 +53,13 @@ pub struct Desk {
     parked: Parked,
     receipts: Receipts,
     admission: Admission,
-    /// Verdicts that wait for their raise to be read.
-    verdicts: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
-    verdicts_len: usize,
+    answering: Answering,
+    /// Demands about alerts that wait for their raise to be read.
+    recollecting: BTreeMap<AlertId, Vec<(Ticket, Request)>>,
+    recollecting_len: usize,
     /// The past was told, or the policy changed, and what either leaves to be done was not looked for yet.
     resuming: bool,
+    unfinished: Option<Unfinished>,
     journaled: Cursor,
     outputs: VecDeque<Output>,
 }
@@ -64,14 +71,16 @@ pub struct DeskSizes {
     pub in_hand: usize,
     /// Lines of the journal that the index does not hold yet.
     pub unindexed: usize,
+    /// Alerts that wait for an answer.
+    pub open_alerts: usize,
     /// What is known of devices and presses.
     pub admission: AdmissionSizes,
 }
 
 /// The alert that an update or cancel names, as far as it is known.
 enum Named {
-    /// Raised by the same device, in this zone.
-    Own(ZoneId),
+    /// Raised by the same device.
+    Own(Raised),
     /// Raised by another device.
     Foreign,
     /// Never seen.
@@ -97,15 +106,17 @@ impl Desk {
     ) -> Self {
         Self {
             admission: Admission::new(policy, &config),
+            answering: Answering::new(config.open_max),
             config,
             zones,
             sent: Sent::default(),
             memory: Memory::new(journaled.next()),
             parked: Parked::default(),
             receipts: Receipts::new(journaled),
-            verdicts: BTreeMap::new(),
-            verdicts_len: 0,
+            recollecting: BTreeMap::new(),
+            recollecting_len: 0,
             resuming: false,
+            unfinished: None,
             journaled,
             outputs: VecDeque::new(),
         }
@@ -136,12 +147,20 @@ impl Desk {
             Input::Counted(device, counters) => self.sent.count(device, counters),
             Input::Stands { index, device, standing } => self.stands(index, device, &standing, now),
             Input::Recalled(past) => self.recalled(past),
-            Input::Rezoned(zones) => self.zones = zones,
+            Input::Rezoned(zones) => {
+                self.zones = zones;
+                self.answering.rezone();
+            }
             Input::Ruled(policy) => {
                 self.admission.rule(policy);
                 self.resuming = true;
             }
             Input::Fleet(fleet) => self.admission.count_fleet(fleet),
+            Input::Routed(routing) => self.answering.set_routing(routing),
+            Input::Attended(listening) => self.answering.attend(listening, now),
+            Input::Prepared { zone, drill_until, posture } => {
+                self.answering.prepare(&zone, drill_until, posture);
+            }
         }
     }
 
@@ -151,13 +170,15 @@ impl Desk {
     }
 
     /// When [`handle`](Self::handle) should next be called though nothing happened: at once after the past was told or
-    /// the policy changed, and when the next block ends.
+    /// the policy changed, when the next block ends, and
+    /// when the next alert climbs.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.resuming {
             Some(Time(0))
         } else {
-            self.admission.next_end().map(|(until, ..)| until)
+            let block_ends = self.admission.next_end().map(|(until, ..)| until);
+            block_ends.into_iter().chain(self.answering.next_due()).min()
         }
     }
 
@@ -171,7 +192,7 @@ impl Desk {
     /// Arrivals that have no receipt yet, demands that have no answer yet, and decisions that are not synced yet.
     #[must_use]
     pub fn in_hand(&self) -> usize {
-        self.receipts.len() + self.parked.len() + self.verdicts_len
+        self.receipts.len() + self.parked.len() + self.recollecting_len
     }
 
     /// How full the tables are.
@@ -180,6 +201,7 @@ impl Desk {
         DeskSizes {
             in_hand: self.in_hand(),
             unindexed: self.memory.unindexed(),
+            open_alerts: self.answering.len(),
             admission: self.admission.sizes(),
         }
     }
@@ -249,7 +271,7 @@ impl Desk {
 
     fn named_in_memory(&self, arrival: &Arrival, alert: AlertId) -> Option<Named> {
         let raise = self.memory.get(&MessageId(alert.0))?;
-        Some(Named::of(raise.device == Some(arrival.device_index), &raise.zone))
+        Some(Named::of(raise.device == Some(arrival.device_index), || raise.raised.clone()))
     }
 
     fn duplicate(&mut self, arrival: &Arrival, first: First, now: Time) {
@@ -292,11 +314,18 @@ impl Desk {
 
 impl Named {
     fn found(arrival: &Arrival, raise: Option<&Found>) -> Self {
-        raise.map_or(Self::Unknown, |raise| Self::of(raise.device == arrival.device, &raise.zone))
+        raise.map_or(Self::Unknown, |raise| {
+            Self::of(raise.device == arrival.device, || Raised {
+                zone: raise.zone.clone(),
+                also: raise.also.as_slice().into(),
+                agencies: raise.agencies,
+                received_at: raise.received_at,
+            })
+        })
     }
 
-    fn of(own: bool, zone: &ZoneId) -> Self {
-        if own { Self::Own(zone.clone()) } else { Self::Foreign }
+    fn of(own: bool, raised: impl FnOnce() -> Raised) -> Self {
+        if own { Self::Own(raised()) } else { Self::Foreign }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use protocol::{AlertId, DeviceId};
 
-use crate::{Cursor, DeviceIndex, Span, Standing, Time, Verdict, ZoneId, Zones};
+use crate::{Cursor, DeviceIndex, Posture, Span, Standing, Time, Verdict, ZoneId, Zones};
 
 /// What an operator wants decided. Its debug text holds nobody's words: they may name a place.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Request {
     pub reach: Reach,
     /// What is asked.
     pub demand: Demand,
-    /// Why, in their words; [`REASON_LEN_MAX`](crate::REASON_LEN_MAX) bytes at most. Only a verdict needs none.
+    /// Why, in their words; [`REASON_LEN_MAX`](crate::REASON_LEN_MAX) bytes at most. What answers an alert needs none.
     pub reason: Option<Arc<str>>,
 }
 
@@ -54,6 +54,44 @@ pub enum Demand {
     Unblock(About),
     /// To note an objection to how a device stands.
     Appeal(About),
+    /// To answer an alert: it climbs no further.
+    Acknowledge {
+        /// The alert.
+        alert: AlertId,
+    },
+    /// To send somebody to an alert, which answers it as well. Who is named later replaces who was named before.
+    Assign {
+        /// The alert.
+        alert: AlertId,
+        /// Who is sent; [`ACTOR_LEN_MAX`](crate::ACTOR_LEN_MAX) bytes at most.
+        to: Arc<str>,
+    },
+    /// To say that an alert is over, and what it was: a verdict, with all that follows from one.
+    Resolve {
+        /// The alert.
+        alert: AlertId,
+        /// What it was.
+        verdict: Verdict,
+    },
+    /// To say that an alert that was resolved is not over: it waits for an answer again, at its own zone.
+    Reopen {
+        /// The alert.
+        alert: AlertId,
+    },
+    /// To let an exercise flag count in a zone and below it.
+    Drill {
+        /// The zone.
+        zone: ZoneId,
+        /// When that ends; in the past: at once.
+        until: Time,
+    },
+    /// To prepare a zone, and what lies below it and is not prepared otherwise, for something else.
+    Posture {
+        /// The zone.
+        zone: ZoneId,
+        /// What for.
+        posture: Posture,
+    },
 }
 
 /// A device, as the registry and the index know it.
@@ -74,8 +112,8 @@ pub struct DecisionAnswer {
     pub cursor: Cursor,
     /// When it was made.
     pub decided_at: Time,
-    /// The device that it is about.
-    pub device: DeviceId,
+    /// The device that it is about; nothing if it is about a zone.
+    pub device: Option<DeviceId>,
     /// How the device stands from here on; nothing if it is no longer in the registry.
     pub standing: Option<Standing>,
     /// Whether a held alert is paged because of it.
@@ -100,7 +138,7 @@ pub enum DecisionRefusal {
     /// Longer than the policy lets a person block. Name an earlier end.
     #[error("a block may last {0} at most")]
     BlockTooLong(Span),
-    /// Everything but a verdict needs a reason. State one.
+    /// What is decided about a device or a zone needs a reason. State one.
     #[error("a reason is missing")]
     ReasonMissing,
     /// The reason is longer than it may be. Shorten it.
@@ -112,6 +150,37 @@ pub enum DecisionRefusal {
     /// The name is empty or longer than it may be. Give the token another.
     #[error("the actor's name has {0} bytes, 1 to {max} may be", max = crate::ACTOR_LEN_MAX)]
     ActorLen(usize),
+    /// The raise joined an open press. Act on that alert: it stands for all raises of the press.
+    #[error("it belongs to alert {0}")]
+    Joined(AlertId),
+    /// Somebody else was first.
+    #[error("{by} has answered already")]
+    AnsweredAlready {
+        /// Who.
+        by: Arc<str>,
+        /// When.
+        at: Time,
+    },
+    /// The alert is over. Reopen it first.
+    #[error("{by} has resolved it")]
+    Resolved {
+        /// Who.
+        by: Arc<str>,
+        /// When.
+        at: Time,
+    },
+    /// Only a resolved alert can be reopened.
+    #[error("the alert is not resolved")]
+    NotResolved,
+    /// There is no such zone.
+    #[error("zone {0} is not known")]
+    UnknownZone(ZoneId),
+    /// A drill may not last so long: whoever forgets to end it would make exercises of real presses.
+    #[error("a drill may last {0} at most")]
+    DrillTooLong(Span),
+    /// Who is sent has no name, or a longer one than may be.
+    #[error("the name has {0} bytes, 1 to {max} may be", max = crate::ACTOR_LEN_MAX)]
+    NameLen(usize),
 }
 
 impl Reach {
@@ -152,8 +221,35 @@ impl Request {
                 Err(DecisionRefusal::ReasonTooLong(reason.len()))
             }
             Some(reason) if !reason.trim().is_empty() => Ok(()),
-            _ if matches!(self.demand, Demand::Verdict { .. }) => Ok(()),
+            _ if self.demand.alert().is_some() => Ok(()),
             _ => Err(DecisionRefusal::ReasonMissing),
+        }?;
+        match &self.demand {
+            Demand::Assign { to, .. }
+                if to.trim().is_empty() || to.len() > crate::ACTOR_LEN_MAX =>
+            {
+                Err(DecisionRefusal::NameLen(to.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Demand {
+    /// The alert that it is about.
+    #[must_use]
+    pub fn alert(&self) -> Option<AlertId> {
+        match self {
+            Self::Verdict { alert, .. }
+            | Self::Acknowledge { alert }
+            | Self::Assign { alert, .. }
+            | Self::Resolve { alert, .. }
+            | Self::Reopen { alert } => Some(*alert),
+            Self::Block { .. }
+            | Self::Unblock(_)
+            | Self::Appeal(_)
+            | Self::Drill { .. }
+            | Self::Posture { .. } => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the policy decides by itself: blocks by strikes and their end, promotions, notices, probation. And how any
-//! decision becomes a line of the journal.
+//! What the policy decides by itself: blocks by strikes and their end, promotions, notices, probation, and who is paged
+//! next where nobody answers. And how any decision becomes a line of the journal.
 
 use std::sync::Arc;
 
@@ -9,17 +9,21 @@ use super::receipts::Line;
 use super::{Desk, Output};
 use crate::admission::{Findings, Sender, Telling};
 use crate::{
-    Act, Actor, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Time, Verdict,
-    ZoneId,
+    Act, Actor, Answer, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Time,
+    Verdict, ZoneId,
 };
 
 /// Blocks whose end is journaled at one time; the rest at the next.
 const ENDED_AT_ONCE: usize = 256;
 
+/// Steps of alerts that are journaled at one time; the rest at the next.
+const CLIMBED_AT_ONCE: usize = 256;
+
 impl Desk {
     /// Does what is due: what a start found undone or another policy asks for, and the end of blocks.
     pub(super) fn catch_up(&mut self, now: Time) {
         if std::mem::take(&mut self.resuming) {
+            self.finish(now);
             for cursor in self.admission.confirmed() {
                 self.promote_pending(cursor, now);
             }
@@ -40,6 +44,18 @@ impl Desk {
                 ..Decision::of(Actor::Rule(Rule::Expiry), Act::Expire, self.root(), now)
             };
             self.conclude(decision, Some(index));
+        }
+        self.climb(now);
+    }
+
+    /// Pages more people for alerts that nobody has answered in time.
+    fn climb(&mut self, now: Time) {
+        self.answering.follow(now, &self.zones);
+        for _ in 0..CLIMBED_AT_ONCE {
+            let Some((raise, climb)) = self.answering.due(now, &self.zones) else { break };
+            let act = Act::Escalate { to: climb.to };
+            let decision = Decision::about(Actor::Rule(climb.rule), act, &raise, now);
+            self.conclude(decision, None);
         }
     }
 
@@ -115,7 +131,7 @@ impl Desk {
         let actor = Actor::Rule(Rule::Corroboration);
         let decision = Decision {
             evidence: pending.evidence(),
-            ..Decision::promotion(actor, &pending.record, now)
+            ..Decision::about(actor, Act::Promote, &pending.record, now)
         };
         self.conclude(decision, Some(device));
     }
@@ -133,6 +149,24 @@ impl Desk {
         self.conclude(decision, None);
     }
 
+    /// Lets a journaled decision count.
+    pub(super) fn count(&mut self, decision: &Decision, device: Option<DeviceIndex>) {
+        self.memory.decide(decision, self.config.remembered_max);
+        let raise = decision.raise.clone().or_else(|| self.noticed(decision));
+        let waiting = decision.alert.is_some_and(|(alert, _)| {
+            self.memory.answer(alert, &Answer::Waiting) == Answer::Waiting
+        });
+        self.admission.apply(decision, device);
+        self.answering.apply(decision, raise, waiting, &self.zones);
+    }
+
+    /// The raise that a surge's notice stands at.
+    fn noticed(&self, decision: &Decision) -> Option<Arc<Record>> {
+        let of_surge = decision.actor == Actor::Rule(Rule::Surge);
+        let (_, cursor) = decision.alert.filter(|_| of_surge)?;
+        Some(Arc::clone(&self.admission.pending(cursor)?.record))
+    }
+
     /// Appends a decision, and lets it count.
     pub(super) fn conclude(
         &mut self,
@@ -142,11 +176,9 @@ impl Desk {
         let cursor = self.journaled.next();
         decision.cursor = cursor;
         self.journaled = cursor;
-        let promotes = decision.promotes();
-        self.memory.decide(cursor, promotes, self.config.remembered_max);
         self.receipts.wait(cursor, Line::Nobody);
-        self.admission.apply(&decision, device);
-        let changes = decision.standing.is_some() || promotes.is_some();
+        self.count(&decision, device);
+        let changes = decision.standing.is_some() || decision.promotes().is_some();
         let decided_at = decision.decided_at;
         self.outputs.push_back(Output::Append(Entry::Decision(decision)));
         if let Some(device) = device.filter(|_| changes) {
@@ -175,12 +207,13 @@ impl Decision {
         }
     }
 
-    pub(super) fn promotion(actor: Actor, raise: &Arc<Record>, decided_at: Time) -> Self {
+    /// A decision about an alert.
+    pub(super) fn about(actor: Actor, act: Act, raise: &Arc<Record>, decided_at: Time) -> Self {
         Self {
             device: Some(raise.device),
             alert: Some((raise.message_id.alert(), raise.cursor)),
             raise: Some(Arc::clone(raise)),
-            ..Self::of(actor, Act::Promote, raise.zone.clone(), decided_at)
+            ..Self::of(actor, act, raise.zone.clone(), decided_at)
         }
     }
 

@@ -12,7 +12,7 @@ use crate::settings::{self, Codec, Raw, parse_span, show_span};
 use crate::{STRIKES_MAX, Span};
 
 /// A length of time with its unit.
-pub(super) struct Lasting;
+pub(crate) struct Lasting;
 
 impl Codec for Lasting {
     type Value = Span;

@@ -10,6 +10,7 @@ mod sections;
 
 use toml::de::DeTable;
 
+pub(crate) use codecs::Lasting;
 pub use rules::{CancelledRule, PhantomRule, Rules};
 pub use sections::{Corroboration, Held, Late, Press, Probation, Rates, Strikes, Surge};
 

@@ -2,13 +2,16 @@
 //!
 //! Tables of rules: the first rule that matches counts, and where none does the default. A rule that names a zone is
 //! for that zone and everything below it. It is given an alert's zone, category and the zone's posture; it knows no
-//! alert and no clock.
+//! alert and no clock. It is read from `config/routing.toml`.
 
 mod agency;
+mod names;
+mod read;
 
-use protocol::Category;
+use protocol::{Category, Position};
 
 pub use self::agency::{Agencies, Agency};
+pub use self::read::ROUTING_VARIABLE_PREFIX;
 use crate::record::stored;
 use crate::{Span, ZoneId, ZoneIndex, Zones};
 
@@ -86,6 +89,8 @@ pub struct AgencyRule {
 pub struct Routing {
     /// A press so near to another zone of its depth is paged there too, in metres.
     pub border_m: u32,
+    /// How much of a position's own radius is added to that, in metres at most.
+    pub radius_m_max: u32,
     /// How long a zone may have no subscriber before its alerts climb at once.
     pub unattended_after: Span,
     /// The deadline where no rule says another.
@@ -99,6 +104,13 @@ pub struct Routing {
 }
 
 impl Routing {
+    /// How far from this position a zone may lie that is paged too, in metres. Whoever is known to be within a
+    /// kilometre of here may be on either side of a border that is half as far.
+    #[must_use]
+    pub fn reach_m(&self, position: &Position) -> u32 {
+        self.border_m.saturating_add(position.radius_m.min(self.radius_m_max))
+    }
+
     /// Who answers an alert of this category in `zone`.
     #[must_use]
     pub fn agencies(
@@ -129,10 +141,11 @@ impl Routing {
 }
 
 impl Default for Routing {
-    /// Every agency, a minute to answer: what a gateway without a routing file does.
+    /// Every agency, a minute to answer: what an empty file says.
     fn default() -> Self {
         Self {
             border_m: 100,
+            radius_m_max: 1_000,
             unattended_after: Span::from_secs(10),
             deadline: Span::from_secs(60),
             deadlines: vec![],
@@ -160,3 +173,6 @@ impl Case {
             && self.risk.is_none_or(|named| risk() == Some(named))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod units;
 mod value;
 
 pub use problem::{ConfigProblems, Place, Problem};
+pub(crate) use reader::meant;
 pub use reader::{Reader, Table};
 pub use units::{UnitError, parse_size, parse_span, show_size, show_span};
 pub use value::{Any, Between, Checked, Codec, Count, Flag, Raw, Rule, Size, Span, Text};

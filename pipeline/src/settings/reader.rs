@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// One table of a list. Each of its keys must be there: a list has no defaults.
+/// One table of a list. A list has no defaults: each of its keys must be there, or means something by not being there.
 #[derive(Debug)]
 pub struct Table<'r, 'a> {
     reader: &'r mut Reader<'a>,
@@ -237,6 +237,20 @@ impl Table<'_, '_> {
         })
     }
 
+    /// The value of `key`; nothing if it is not there, or wrong, which is a problem.
+    pub fn optional<C: Codec>(
+        &mut self,
+        key: &'static str,
+        rule: &impl Rule<C>,
+    ) -> Option<C::Value> {
+        self.known.push(key);
+        let found = self.inner.get(key)?;
+        let value = read::<C>(&Raw::Toml(found.get_ref()), rule);
+        value
+            .map_err(|what| self.reader.add(found.span(), format!("{}.{key}", self.path), what))
+            .ok()
+    }
+
     fn finish(self) {
         for (key, _) in self.inner {
             let name: &str = key.get_ref();
@@ -264,13 +278,16 @@ fn suggest(name: &str, known: impl IntoIterator<Item = String>) -> String {
     let mut known: Vec<_> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
-    let nearest = known.iter().min_by_key(|known| edits(name, known));
-    match nearest {
-        Some(nearest) if edits(name, nearest) <= MISSPELLING_MAX => {
-            format!("; did you mean {nearest}?")
-        }
-        _ => format!("; known here: {}", known.join(", ")),
+    match meant(name, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("; did you mean {nearest}?"),
+        None => format!("; known here: {}", known.join(", ")),
     }
+}
+
+/// The known name that is so near to `name` that it was probably meant.
+pub(crate) fn meant<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let nearest = known.into_iter().min_by_key(|known| edits(name, known));
+    nearest.filter(|nearest| edits(name, nearest) <= MISSPELLING_MAX)
 }
 
 /// How many letters must be put in, taken out or replaced to make `a` of `b`.

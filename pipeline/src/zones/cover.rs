@@ -1,85 +1,22 @@
 //! Which zones a square of a grid can hold: one hash look-up instead of a walk along every outline.
 //!
-//! The grid divides degrees, as outlines do, so finding a position's cell is two shifts of its integers. A cell that no
-//! outline touches lies wholly inside a zone or wholly outside and answers for every position in it; a cell that an
-//! outline touches, or might, names the zones that the exact test must try, best first. Outlines are walked in steps
-//! shorter than a cell and all eight neighbours of a visited cell count as touched, so no cell is missed and no position
-//! is rounded. (`docs/decisions/` tells why this is not H3.)
+//! A cell that no outline touches lies wholly inside a zone or wholly outside and answers for every position in it; a
+//! cell that an outline touches, or might, names the zones that the exact test must try, best first. Outlines are walked
+//! in steps shorter than a cell and all eight neighbours of a visited cell count as touched, so no cell is missed and no
+//! position is rounded. (`docs/decisions/` tells why this is not H3.)
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use geo::coordinate_position::{CoordPos, CoordinatePosition};
-use geo::{Area, Coord, Euclidean, Length, Line, MultiPolygon, Polygon};
+use geo::{Area, Euclidean, Length, MultiPolygon, Polygon};
 use protocol::Position;
 
 use super::ZoneIndex;
+use super::grid::{COARSEST_SHIFT, Cell, FINEST, Grid, STEP, walk};
 
 /// Cells that the index of one zones file may take, about 30 bytes each.
 const CELLS_MAX: f64 = 150_000.0;
-/// The finest grid that is worth its memory: 4,096e-7 degrees, squares of 45 m at the equator.
-const FINEST: Grid = Grid { shift: 12 };
-/// The coarsest: the globe is a few cells.
-const COARSEST_SHIFT: u32 = 30;
-/// Longest step along an outline, as a share of a cell's side. Every point of an outline then lies within a quarter of
-/// a side of a visited one, so in its cell or in one of the eight around it.
-const STEP: f64 = 0.5;
-
-/// Squares of `1 << shift` 1e-7 degrees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Grid {
-    shift: u32,
-}
-
-/// A square: row from the equator northwards, column from Greenwich eastwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Cell {
-    row: i32,
-    column: i32,
-}
-
-impl Grid {
-    fn of(self, position: &Position) -> Cell {
-        Cell { row: position.lat_e7() >> self.shift, column: position.lon_e7() >> self.shift }
-    }
-
-    /// The cell at a place in degrees.
-    fn at(self, place: Coord) -> Cell {
-        Cell { row: floor(place.y / self.degrees()), column: floor(place.x / self.degrees()) }
-    }
-
-    /// The side of a cell.
-    fn degrees(self) -> f64 {
-        f64::from(1_u32 << self.shift) / 1e7
-    }
-
-    fn centre(self, cell: Cell) -> Coord {
-        let middle = |index: i32| (f64::from(index) + 0.5) * self.degrees();
-        Coord { x: middle(cell.column), y: middle(cell.row) }
-    }
-}
-
-impl Cell {
-    /// The cell and the eight around it.
-    fn block(self) -> impl Iterator<Item = Self> {
-        let rows = self.row - 1..=self.row + 1;
-        rows.flat_map(move |row| {
-            (self.column - 1..=self.column + 1).map(move |column| Self { row, column })
-        })
-    }
-
-    /// The four cells that share a side with it.
-    fn beside(self) -> impl Iterator<Item = Self> {
-        let Self { row, column } = self;
-        let sides = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)];
-        sides.into_iter().map(|(row, column)| Self { row, column })
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the globe has fewer cells than 2^31 in a row")]
-fn floor(number: f64) -> i32 {
-    number.floor() as i32
-}
 
 /// A zone that a cell may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -203,17 +140,6 @@ fn touched_cells(polygon: &Polygon, grid: Grid) -> BTreeSet<Cell> {
     let places = rings.flat_map(|ring| ring.lines()).flat_map(|edge| walk(edge, step));
     let visited: BTreeSet<Cell> = places.map(|place| grid.at(place)).collect();
     visited.into_iter().flat_map(Cell::block).collect()
-}
-
-/// Points along an edge, both ends included, at most a step apart.
-fn walk(edge: Line, step: f64) -> impl Iterator<Item = Coord> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an edge on the globe has far fewer than 2^32 steps, and `as` saturates"
-    )]
-    let steps = (Euclidean.length(&edge) / step).ceil().max(1.0) as u32;
-    (0..=steps).map(move |step| edge.start + edge.delta() * (f64::from(step) / f64::from(steps)))
 }
 
 /// The untouched cells inside: those beside the outline are tested, the others are on the side of a neighbour.

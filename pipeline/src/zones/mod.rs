@@ -1,14 +1,17 @@
 //! Zones: the tree of areas that alerts are routed to, and which of them a position lies in.
 //!
 //! A zones file is GeoJSON: one feature for each zone, with the properties `id`, `name`, `level` and, except on the one
-//! root, `parent`. A zone that has zones below it may go without a geometry; it then is all of them together. Reading
-//! either yields [`Zones`] that cannot be wrong or every problem of the file.
+//! root, `parent`; it may have a `risk`. A zone that has zones below it may go without a geometry; it then is all of them
+//! together. Reading either yields [`Zones`] that cannot be wrong or every problem of the file.
 //!
 //! A position belongs to the lowest zone that is drawn around it. An outline belongs to the zones on both of its sides;
-//! between zones of one depth the lexicographically first id is taken, so that every gateway answers alike.
+//! between zones of one depth the lexicographically first id is taken, so that every gateway answers alike. Zones that
+//! are near without holding it are told too; how near is in metres on the ground.
 
+mod border;
 mod check;
 mod cover;
+mod grid;
 mod parse;
 mod problem;
 
@@ -20,6 +23,7 @@ use geo::{BoundingRect, Coord, MultiPolygon, Polygon, Rect};
 use protocol::Position;
 
 use crate::Risk;
+use border::Borders;
 use cover::Cover;
 use parse::{Area, Draft};
 pub use problem::{ZoneFault, ZonePlace, ZoneProblem};
@@ -47,6 +51,12 @@ impl fmt::Display for ZoneId {
         f.write_str(&self.0)
     }
 }
+
+/// Zones that are told to be near, the nearest first: more than meet in any town, and few enough for every record.
+const NEAR_MAX: usize = 16;
+
+/// Outlines of a zone and of one below it that are drawn along the same line are no further apart, in metres.
+const SAME_LINE_M: f64 = 1.0;
 
 /// A zone's place in its [`Zones`]; means nothing in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +89,7 @@ pub struct Zones {
     by_preference: Vec<ZoneIndex>,
     root: ZoneIndex,
     cover: Cover,
+    borders: Borders,
 }
 
 /// A zone's area, with what the exact test wants to know first.
@@ -125,6 +136,29 @@ impl Zones {
             .iter()
             .find(|candidate| candidate.certain || holds(candidate.zone))
             .map(|candidate| candidate.zone)
+    }
+
+    /// The other zones whose outline comes within `reach_m` metres of this position, the nearest first.
+    ///
+    /// Neither the zone that holds the position nor those above it: they are asked in their turn. Where a zone below
+    /// another is as near, it stands for both. A position outside every zone counts as held by the root.
+    #[must_use]
+    pub fn near(&self, position: &Position, reach_m: u32) -> Vec<ZoneIndex> {
+        let mut near = self.borders.near(position, reach_m);
+        if near.is_empty() {
+            return Vec::new();
+        }
+        let here = self.locate(position).unwrap_or(self.root);
+        near.retain(|(zone, _)| !self.is_within(here, *zone));
+        let stands_for = |(zone, metres): &(ZoneIndex, f64), (above, far): &(ZoneIndex, f64)| {
+            zone != above && *metres <= far + SAME_LINE_M && self.is_within(*zone, *above)
+        };
+        let mut lowest: Vec<_> =
+            near.iter().filter(|above| !near.iter().any(|zone| stands_for(zone, above))).collect();
+        lowest.sort_by(|(one, metres), (other, further)| {
+            metres.total_cmp(further).then_with(|| self.id(*one).cmp(&self.id(*other)))
+        });
+        lowest.into_iter().map(|(zone, _)| *zone).take(NEAR_MAX).collect()
     }
 
     /// The zone at this place.
@@ -215,6 +249,7 @@ impl Zones {
             by_id,
             root: ZoneIndex(0),
             cover: Cover::empty(),
+            borders: Borders::default(),
         };
         for (draft, parent) in drafts.into_iter().zip(parents) {
             let id = ZoneId::new(draft.id.as_deref().unwrap_or_default());
@@ -228,15 +263,10 @@ impl Zones {
         let mut by_preference = zones.by_id.clone();
         by_preference.sort_by_key(|index| std::cmp::Reverse(depth(index)));
         zones.by_preference = by_preference;
-        zones.cover = zones.cover_drawn();
-        zones
-    }
-
-    /// Covers every zone that is drawn.
-    fn cover_drawn(&self) -> Cover {
-        let drawn = |index: &ZoneIndex| self.drawn(*index).map(|drawn| (*index, &drawn.area));
-        let areas: Vec<_> = self.by_preference.iter().filter_map(drawn).collect();
-        Cover::new(&areas)
+        let drawn = |index: &ZoneIndex| zones.drawn(*index).map(|drawn| (*index, &drawn.area));
+        let areas: Vec<_> = zones.by_preference.iter().filter_map(drawn).collect();
+        let (cover, borders) = (Cover::new(&areas), Borders::new(&areas));
+        Self { cover, borders, ..zones }
     }
 }
 
@@ -265,5 +295,7 @@ fn is_in(place: Coord, bounds: Rect) -> bool {
     (min.x..=max.x).contains(&place.x) && (min.y..=max.y).contains(&place.y)
 }
 
+#[cfg(test)]
+mod near_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn position(lat: f64, lon: f64) -> Position {
+pub(super) fn position(lat: f64, lon: f64) -> Position {
     #[expect(clippy::cast_possible_truncation, reason = "degrees on the globe fit")]
     let e7 = |degrees: f64| (degrees * 1e7).round() as i64;
     Position::new(e7(lat), e7(lon)).unwrap()
@@ -14,7 +14,7 @@ fn feature(properties: Value, geometry: Value) -> Value {
     json!({"type": "Feature", "properties": properties, "geometry": geometry})
 }
 
-fn zone(id: &str, parent: Option<&str>, geometry: Value) -> Value {
+pub(super) fn zone(id: &str, parent: Option<&str>, geometry: Value) -> Value {
     let mut properties = json!({"id": id, "name": id, "level": "polsek"});
     if let Some(parent) = parent {
         properties["parent"] = json!(parent);
@@ -22,17 +22,17 @@ fn zone(id: &str, parent: Option<&str>, geometry: Value) -> Value {
     feature(properties, geometry)
 }
 
-fn polygon(rings: &[&[(f64, f64)]]) -> Value {
+pub(super) fn polygon(rings: &[&[(f64, f64)]]) -> Value {
     let rings: Vec<Vec<[f64; 2]>> =
         rings.iter().map(|ring| ring.iter().map(|(x, y)| [*x, *y]).collect()).collect();
     json!({"type": "Polygon", "coordinates": rings})
 }
 
-fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Vec<(f64, f64)> {
+pub(super) fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Vec<(f64, f64)> {
     vec![(west, south), (east, south), (east, north), (west, north), (west, south)]
 }
 
-fn read(features: &[Value]) -> Result<Zones, Vec<String>> {
+pub(super) fn read(features: &[Value]) -> Result<Zones, Vec<String>> {
     let text = json!({"type": "FeatureCollection", "features": features}).to_string();
     Zones::from_geojson(&text)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
@@ -105,6 +105,23 @@ fn tree_is_answered_from_leaf_to_root() {
     assert_eq!(zones.find("nowhere"), None);
     assert!(zones.polygons(town).is_empty());
     assert_eq!(zones.polygons(east)[0].interiors().len(), 1);
+}
+
+#[test]
+fn risk_is_medium_unless_the_file_says_otherwise_in_a_word_that_is_known() {
+    let of = |risk: Value| {
+        let mut feature = zone("a", None, polygon(&[&rectangle(0.0, 0.0, 1.0, 1.0)]));
+        feature["properties"]["risk"] = risk;
+        read(&[feature]).map(|zones| zones.get(zones.root()).unwrap().risk)
+    };
+    assert_eq!(of(Value::Null), Ok(Risk::Medium));
+    for risk in Risk::ALL {
+        assert_eq!(of(json!(risk.name())), Ok(*risk));
+    }
+    for wrong in [json!("High"), json!("extreme"), json!(3)] {
+        let problems = of(wrong).unwrap_err();
+        assert_eq!(problems, ["feature 0 (a): property \"risk\" must be low, medium or high"]);
+    }
 }
 
 #[test]
@@ -216,7 +233,7 @@ fn oracle(zones: &Zones, position: &Position) -> Option<ZoneIndex> {
 }
 
 /// A star around a centre: simple whatever the radii are.
-fn star(lon: f64, lat: f64, radii: &[f64]) -> Vec<(f64, f64)> {
+pub(super) fn star(lon: f64, lat: f64, radii: &[f64]) -> Vec<(f64, f64)> {
     let step = std::f64::consts::TAU / radii.len() as f64;
     let mut ring: Vec<(f64, f64)> = radii
         .iter()
@@ -230,7 +247,7 @@ fn star(lon: f64, lat: f64, radii: &[f64]) -> Vec<(f64, f64)> {
     ring
 }
 
-fn stars() -> impl Strategy<Value = Vec<(f64, f64, Vec<f64>)>> {
+pub(super) fn stars() -> impl Strategy<Value = Vec<(f64, f64, Vec<f64>)>> {
     // Sizes from 100 m to 50 km, so that every resolution is met.
     let radii = (-3.0..-0.3_f64).prop_flat_map(|log_size| {
         let size = 10_f64.powf(log_size);

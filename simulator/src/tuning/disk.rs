@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pipeline::{Act, Cursor, DeviceIndex, Disposition, Entry, Found, Recollected, Record};
+use pipeline::{Act, Answer, Cursor, DeviceIndex, Disposition, Entry, Found, Recollected, Record};
 use protocol::{AlertId, DeviceId, MessageId};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +47,9 @@ impl Disk {
             device: record.device,
             zone: record.zone.clone(),
             held: record.disposition == Disposition::Held && !self.promoted.contains(&id.alert()),
+            received_at: record.received_at,
+            agencies: record.agencies,
+            also: record.also.clone(),
         })
     }
 
@@ -55,6 +58,7 @@ impl Disk {
             raise: Arc::clone(raise),
             device_index: self.devices.get(&raise.device).copied(),
             promoted: self.promoted.contains(&alert),
+            answer: Answer::Waiting,
         })
     }
 

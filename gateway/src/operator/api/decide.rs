@@ -44,7 +44,8 @@ struct BlockBody {
 pub(super) struct DecisionData {
     id: String,
     decided_at: String,
-    device_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<StandingData>,
     promoted: bool,
@@ -157,7 +158,7 @@ async fn decide(
     Ok(Json(DecisionData {
         id: sealed(&api.codec, cursor),
         decided_at: time_text(decided_at),
-        device_id: device.to_string(),
+        device_id: device.map(|device| device.to_string()),
         standing: standing.map(|standing| StandingData::new(&standing, (api.now)())),
         promoted,
     }))

@@ -261,7 +261,17 @@ fn of_decision(refusal: &DecisionRefusal) -> Parts {
         DecisionRefusal::EndsBeforeItBegins => {
             ("duration", "not a duration", unfit, "state another `duration_s`")
         }
-        DecisionRefusal::UnknownAlert(_) | DecisionRefusal::OutOfReach(_) => {
+        DecisionRefusal::Joined(_)
+        | DecisionRefusal::AnsweredAlready { .. }
+        | DecisionRefusal::Resolved { .. }
+        | DecisionRefusal::NotResolved => {
+            ("answered", "nothing was decided", StatusCode::CONFLICT, "read the alert again")
+        }
+        DecisionRefusal::UnknownAlert(_)
+        | DecisionRefusal::OutOfReach(_)
+        | DecisionRefusal::UnknownZone(_)
+        | DecisionRefusal::DrillTooLong(_)
+        | DecisionRefusal::NameLen(_) => {
             ("decision", "nothing was decided", unfit, "ask for something else")
         }
     };

@@ -10,7 +10,7 @@ use protocol::{Counters, DeviceId, Label, Labels, Position};
 use std::sync::Arc;
 
 use super::super::*;
-use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span};
+use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
 
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
@@ -313,6 +313,9 @@ impl World {
                 device: record.device,
                 zone: record.zone.clone(),
                 held: false,
+                received_at: record.received_at,
+                agencies: record.agencies,
+                also: record.also.clone(),
             });
             self.bring(Input::LookedUp { id, found });
         }

@@ -1,5 +1,7 @@
 //! The desk, promise by promise, and against slow obvious models of it.
 
+mod answers;
+mod climb;
 mod confirm;
 mod identity;
 mod model;

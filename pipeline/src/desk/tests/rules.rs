@@ -19,9 +19,9 @@ fn presses_taken_back_again_and_again_lead_to_probation_once() {
         assert_eq!(town.acts().len(), usize::from(n >= 4), "after press {n}");
         town.pass(10 * MINUTE);
     }
-    let decision = town.decisions().last().unwrap();
+    let by_rule = |decision: &&Decision| decision.actor == Actor::Rule(Rule::Cancelled);
+    let decision = town.decisions().rfind(by_rule).unwrap();
     assert_eq!(decision.act, Act::Probation { until: decision.decided_at + DAY });
-    assert_eq!(decision.actor, Actor::Rule(Rule::Cancelled));
     assert_eq!(decision.evidence, [alerts[4], alerts[3], alerts[2], alerts[1], alerts[0]]);
     assert_eq!(town.grade(1), Grade::Probation);
     assert_eq!(town.press(1).disposition, Disposition::Paged, "later in a queue, never refused");

@@ -1,7 +1,7 @@
 //! A town around the desk: devices that press, operators that judge, a journal that keeps, a disk that syncs at once
 //! unless it is told not to, and restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -79,6 +79,11 @@ pub(super) struct Town {
     pub(super) enrolments: BTreeMap<u32, Enrolment>,
     pub(super) policy: Arc<Policy>,
     pub(super) fleet: Arc<Fleet>,
+    pub(super) zones: Arc<Zones>,
+    pub(super) routing: Arc<Routing>,
+    pub(super) listening: Option<Arc<BTreeSet<ZoneId>>>,
+    /// Lines that the index holds.
+    pub(super) indexed: usize,
     config: DeskConfig,
     tickets: u64,
     sequences: BTreeMap<u32, u32>,
@@ -110,6 +115,10 @@ impl Town {
             enrolments: BTreeMap::new(),
             policy,
             fleet: Arc::default(),
+            zones: zones(),
+            routing: Arc::default(),
+            listening: None,
+            indexed: 0,
             config,
             tickets: 0,
             sequences: BTreeMap::new(),
@@ -119,10 +128,15 @@ impl Town {
     /// Time passes, and the desk is told when it asked to be.
     pub(super) fn pass(&mut self, span: Span) {
         self.now = self.now + span;
+        self.tick();
+        self.sync();
+    }
+
+    /// The desk is told when it asked to be.
+    pub(super) fn tick(&mut self) {
         while self.desk.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             self.bring(Input::Tick);
         }
-        self.sync();
     }
 
     /// A device sends a message and everything that follows is synced: its line and its receipt.
@@ -213,9 +227,17 @@ impl Town {
         demand: Demand,
         reach: Reach,
     ) -> Result<DecisionAnswer, DecisionRefusal> {
-        let request =
-            Request { actor: "ani".into(), reach, demand, reason: Some("seen on site".into()) };
-        self.request(request)
+        self.ask("ani", demand, reach)
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        actor: &str,
+        demand: Demand,
+        reach: Reach,
+    ) -> Result<DecisionAnswer, DecisionRefusal> {
+        let reason = Some("seen on site".into());
+        self.request(Request { actor: actor.into(), reach, demand, reason })
     }
 
     pub(super) fn request(&mut self, request: Request) -> Result<DecisionAnswer, DecisionRefusal> {
@@ -276,7 +298,8 @@ impl Town {
             .find(|record| record.kind == Kind::Raise && record.message_id.alert() == alert)?;
         let promoted = self.decisions().any(|decision| decision.promotes() == Some(alert));
         let device_index = Some(DeviceIndex(index_of(raise.device)));
-        Some(Recollected { raise: Arc::new(raise.clone()), device_index, promoted })
+        let answer = answer_of(&self.journal[..self.indexed], alert);
+        Some(Recollected { raise: Arc::new(raise.clone()), device_index, promoted, answer })
     }
 
     pub(super) fn decisions(&self) -> impl DoubleEndedIterator<Item = &Decision> {
@@ -286,9 +309,29 @@ impl Town {
         })
     }
 
-    /// The acts of all decisions so far, by name.
+    /// The acts of all decisions so far, by name, but for alerts that climb: nobody answers in most tests.
     pub(super) fn acts(&self) -> Vec<&'static str> {
-        self.decisions().map(|decision| decision.act.name()).collect()
+        self.decisions()
+            .map(|decision| decision.act.name())
+            .filter(|act| *act != "escalate")
+            .collect()
+    }
+
+    pub(super) fn rezone(&mut self, zones: &Arc<Zones>) {
+        self.zones = Arc::clone(zones);
+        self.bring(Input::Rezoned(Arc::clone(zones)));
+    }
+
+    pub(super) fn route(&mut self, routing: Routing) {
+        self.routing = Arc::new(routing);
+        self.bring(Input::Routed(Arc::clone(&self.routing)));
+    }
+
+    /// Just these zones have subscribers.
+    pub(super) fn attend(&mut self, zones: &[&str]) {
+        self.listening = Some(Arc::new(zones.iter().map(|id| ZoneId::new(id)).collect()));
+        self.bring(Input::Attended(self.listening.clone()));
+        self.pass(Span(0));
     }
 
     pub(super) fn messages(&self) -> impl Iterator<Item = &Record> {
@@ -307,7 +350,8 @@ impl Town {
     /// The gateway stops as if power failed, and starts: what was not synced is gone.
     pub(super) fn restart(&mut self) {
         self.journal.truncate(self.synced);
-        let horizon = self.now - self.policy.horizon();
+        let newest = self.journal.last().map_or(self.now, |line| line.at().min(self.now));
+        let horizon = newest - self.policy.horizon();
         let tail = self.journal.iter().position(|entry| entry.at() >= horizon);
         self.restart_with(tail.unwrap_or(self.journal.len()));
     }
@@ -316,12 +360,23 @@ impl Town {
     pub(super) fn restart_with(&mut self, tail: usize) {
         let journaled = Cursor(self.journal.len() as u64);
         let policy = Arc::clone(&self.policy);
-        self.desk = Desk::new(self.config, zones(), policy, journaled);
+        self.desk = Desk::new(self.config, Arc::clone(&self.zones), policy, journaled);
         self.receipts.clear();
         self.answers.clear();
         self.hints.clear();
         self.bring(Input::Fleet(Arc::clone(&self.fleet)));
+        self.indexed = self.journal.len();
         self.bring(Input::Indexed(journaled));
+        self.bring(Input::Routed(Arc::clone(&self.routing)));
+        self.bring(Input::Attended(self.listening.clone()));
+        for decision in self.decisions().cloned().collect::<Vec<_>>() {
+            let (zone, drill_until, posture) = match decision.act {
+                Act::Drill { until } => (decision.zone, Some(until), None),
+                Act::Posture(posture) => (decision.zone, None, Some(posture)),
+                _ => continue,
+            };
+            self.bring(Input::Prepared { zone, drill_until, posture });
+        }
         let mut standings = BTreeMap::new();
         for decision in self.decisions() {
             if let (Some(device), Some(standing)) = (decision.device, &decision.standing) {
@@ -363,4 +418,31 @@ pub(super) fn device_id(device: u32) -> DeviceId {
 
 pub(super) fn index_of(device: DeviceId) -> u32 {
     u32::try_from(u128::from_be_bytes(device.0)).unwrap()
+}
+
+/// How an alert is answered by these lines.
+pub(super) fn answer_of(lines: &[Entry], alert: AlertId) -> Answer {
+    let mut answer = Answer::Waiting;
+    for line in lines {
+        let Entry::Decision(Decision { actor: Actor::Operator(by), act, decided_at: at, .. }) =
+            line
+        else {
+            continue;
+        };
+        let about =
+            matches!(line, Entry::Decision(d) if d.alert.is_some_and(|(id, _)| id == alert));
+        let (by, at) = (Arc::clone(by), *at);
+        match act {
+            _ if !about => {}
+            Act::Verdict(_) if answer == Answer::Waiting => {
+                answer = Answer::Acknowledged { by, at }
+            }
+            Act::Acknowledge => answer = Answer::Acknowledged { by, at },
+            Act::Assign { to } => answer = Answer::Assigned { by, to: Arc::clone(to), at },
+            Act::Resolve(_) => answer = Answer::Resolved { by, at },
+            Act::Reopen => answer = Answer::Waiting,
+            _ => {}
+        }
+    }
+    answer
 }
