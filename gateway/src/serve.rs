@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Fleet;
 use tokio::net::TcpListener;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -108,13 +108,9 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     let identity = Identity::open(config)?;
     let reload = Arc::new(Reload::start(config)?);
     let enrolled = load_registry(config)?;
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(FANOUT_THREADS)
-        .thread_name("fan-out")
-        .enable_all()
-        .build()?;
+    let runtime = fan_out()?;
     let fleet = watch::Sender::new(Arc::new(enrolled.registry.fleet()));
-    let attendance = Attendance::new(reload.routing());
+    let attendance = Attendance::new();
     let in_force = in_force(&reload, fleet.subscribe(), attendance.watch());
     let spine = Spine::start(config, &identity, &enrolled.registry, in_force, &runtime)?;
     let feed = Feed::new(FeedParts {
@@ -128,8 +124,8 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });
-    let webhooks = Webhooks::open(webhook_parts(config, &identity, &enrolled, &reload, &spine))?;
-    runtime.spawn(webhooks.run());
+    let webhooks = webhook_parts(config, &identity, &enrolled, &reload, &spine);
+    runtime.spawn(Webhooks::open(webhooks)?.run());
     let tls = identity::operator_certificate(&config.operator)?.map(operator::tls).transpose()?;
     let ended = runtime.block_on(async {
         let listener = bind_operator(config).await?;
@@ -176,6 +172,12 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
     // What is left on the runtime waits for subscribers that are gone.
     runtime.shutdown_background();
     ended
+}
+
+/// Where operators and subscribers are served.
+fn fan_out() -> io::Result<Runtime> {
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.worker_threads(FANOUT_THREADS).thread_name("fan-out").enable_all().build()
 }
 
 /// What the desk goes by.

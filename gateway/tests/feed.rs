@@ -37,7 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => prop::collection::vec(0..ZONES.len(), 1..40).prop_map(Step::Alerts),
         3 => (1_usize..60).prop_map(Step::Read),
-        2 => prop::sample::select(&["json", "geojson"]).prop_map(Step::Reconnect),
+        2 => prop::sample::select(&["json", "geojson", "cap"]).prop_map(Step::Reconnect),
         1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 1..16)
@@ -327,7 +327,6 @@ async fn stream_has_the_headers_of_server_sent_events() {
 #[tokio::test]
 async fn zones_that_open_streams_are_granted_by_name_are_attended() {
     let city = City::start(FeedConfig::default()).await;
-    city.attended(&[]).await;
     city.grant("token", &["west", "east"], HOUR);
     let first = city.connect("", "").await;
     let second = city.connect("", "").await;

@@ -176,7 +176,7 @@ pub(super) fn encode(
 
 fn write(data: &impl Serialize, format: Format, out: &mut Vec<u8>) -> serde_json::Result<()> {
     match format {
-        Format::Json => serde_json::to_writer(out, data),
+        Format::Json | Format::Cap => serde_json::to_writer(out, data),
         Format::Geojson => serde_json::to_writer(out, &Feature::new(None, data)),
     }
 }

@@ -1,4 +1,4 @@
-//! One entry of the journal as one server-sent event: `id:`, `event:` and one line of JSON, or of GeoJSON.
+//! One entry of the journal as one server-sent event: `id:`, `event:` and one line of JSON, GeoJSON or CAP.
 //!
 //! It is given a journaled entry and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
 //! on the feed. A message is `event: alert`, or `event: held` where it is shown to operators and nobody is paged; an
@@ -10,6 +10,7 @@ use pipeline::{Act, Agencies, Agency, Cursor, Disposition, Entry, Record, Time, 
 use protocol::{Envelope, Kind, Label, Labels, Message, Percent};
 use serde::{Serialize, Serializer};
 
+use super::cap;
 use super::cursor::CursorCodec;
 use super::decision;
 use super::geojson::Feature;
@@ -94,9 +95,13 @@ pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut 
             out.truncate(start);
             return false;
         }
-        Entry::Message(record) => encode_message(record, false, shape, out),
+        Entry::Message(record) => encode_message(record, false, shape, codec, out),
         Entry::Decision(decision) => match (&decision.act, &decision.raise) {
-            (Act::Promote, Some(raise)) => encode_message(raise, true, shape, out),
+            (Act::Promote, Some(raise)) => encode_message(raise, true, shape, codec, out),
+            _ if shape.format == Format::Cap => {
+                out.truncate(start);
+                return false;
+            }
             _ => decision::encode(decision, shape, out),
         },
     };
@@ -120,13 +125,39 @@ fn encode_message(
     record: &Record,
     promoted: bool,
     shape: Shape,
+    codec: &CursorCodec,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
     let held = record.disposition == Disposition::Held && !promoted;
     out.extend_from_slice(b"\nevent: ");
     out.extend_from_slice(if held { b"held".as_slice() } else { b"alert" });
     out.extend_from_slice(b"\ndata: ");
-    write_data(record, promoted, shape, out)
+    match shape.format {
+        Format::Json | Format::Geojson => write_data(record, promoted, shape, out),
+        Format::Cap => write_cap(record, promoted, shape.sight, codec, out),
+    }
+}
+
+/// Appends the document that shows `record`.
+fn write_cap(
+    record: &Record,
+    promoted: bool,
+    sight: Sight,
+    codec: &CursorCodec,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let message = decode(record);
+    let told = message.as_ref().filter(|_| sight == Sight::Exact);
+    // The place before the journal, sealed, names a deployment: no other has the same, and it is the same for ever.
+    let deployment = codec.seal(Cursor(0));
+    let place = place(message.as_ref(), record, sight);
+    let told = cap::Told {
+        sender: ascii(&deployment),
+        promoted,
+        place: place.as_ref(),
+        note: told.and_then(|message| message.note),
+    };
+    cap::write(record, &told, out).map_err(serde_json::Error::io)
 }
 
 fn write_data(
@@ -171,7 +202,7 @@ fn write_data(
         note: told.and_then(|message| message.note),
     };
     match shape.format {
-        Format::Json => serde_json::to_writer(out, &data),
+        Format::Json | Format::Cap => serde_json::to_writer(out, &data),
         Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
     }
 }

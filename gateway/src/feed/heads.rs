@@ -26,6 +26,7 @@ pub struct Heads {
 struct Formats {
     json: Head,
     geojson: Head,
+    cap: Head,
 }
 
 impl Heads {
@@ -36,7 +37,11 @@ impl Heads {
             let head = |format| {
                 Head::new(Shape { view: View::Alerts, format, sight }, config.ring_bytes, after)
             };
-            Formats { json: head(Format::Json), geojson: head(Format::Geojson) }
+            Formats {
+                json: head(Format::Json),
+                geojson: head(Format::Geojson),
+                cap: head(Format::Cap),
+            }
         };
         Arc::new(Self { exact: formats(Sight::Exact), coarse: formats(Sight::Coarse) })
     }
@@ -75,11 +80,12 @@ impl Heads {
         match shape.format {
             Format::Json => &formats.json,
             Format::Geojson => &formats.geojson,
+            Format::Cap => &formats.cap,
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Head> {
-        [&self.exact, &self.coarse].into_iter().flat_map(|of| [&of.json, &of.geojson])
+        [&self.exact, &self.coarse].into_iter().flat_map(|of| [&of.json, &of.geojson, &of.cap])
     }
 }
 

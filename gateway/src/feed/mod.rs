@@ -10,6 +10,7 @@ mod access;
 mod attendance;
 mod audience;
 mod backlog;
+mod cap;
 mod chunk;
 mod cursor;
 mod decision;

@@ -55,6 +55,11 @@ impl Place {
         [self.lon, self.lat]
     }
 
+    /// How far from there it may be.
+    pub(super) fn radius_m(&self) -> u32 {
+        self.radius_m
+    }
+
     /// The corners of the cell, against the clock and closed (RFC 7946 section 3.1.6); nothing where the place is exact.
     pub(super) fn cell(&self) -> Option<[[f64; 2]; 5]> {
         let half = f64::from(CELL_E7 / 2) / 1e7;

@@ -25,6 +25,8 @@ pub enum Format {
     Json,
     /// A `Feature` of GeoJSON (RFC 7946) with the same object as its properties.
     Geojson,
+    /// A document of the Common Alerting Protocol (CAP 1.2) for each alert; nothing for decisions and notices.
+    Cap,
 }
 
 impl Format {
@@ -34,6 +36,7 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Geojson => "geojson",
+            Self::Cap => "cap",
         }
     }
 }

