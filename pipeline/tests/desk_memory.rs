@@ -15,6 +15,9 @@ const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},
    "geometry":{"type":"Polygon","coordinates":[[[10,0],[11,0],[11,1],[10,1],[10,0]]]}}]}"#;
 
+/// What a device last said of its model, in a table that grows by doubling.
+const MODEL_BYTES: usize = 2 * 8;
+
 /// Each device has sent something, and was found a prankster once.
 fn bytes_per_device(count: u32) -> usize {
     let zones = Arc::new(Zones::from_geojson(ZONES).unwrap());
@@ -35,7 +38,7 @@ fn bytes_per_device(count: u32) -> usize {
     let each = (resident() - before) / usize::try_from(count).unwrap();
     assert_eq!(desk.sizes().admission.standings, usize::try_from(count).unwrap());
     // The open presses take 24 bytes more once everybody has pressed.
-    each + 24
+    each + 24 + MODEL_BYTES
 }
 
 /// Memory of this process that is in use, in bytes.

@@ -27,6 +27,8 @@ pub(crate) struct Models {
     /// How many devices stated a model last in a slot. Slots beyond the longest horizon are dropped, so a model has 289
     /// at most.
     counts: BTreeMap<(ModelNumber, Slot), u32>,
+    /// Nothing said before it counts: slots that lie further back may have been dropped already.
+    first: Slot,
 }
 
 /// A stretch of time; the first begins with the clock.
@@ -68,19 +70,24 @@ impl Models {
         }
         self.uncount(before);
         *self.counts.entry((model, after.slot)).or_default() += 1;
-        self.drop_slots(model, Slot::first_within(at, HORIZON_MAX));
+        let first = Slot::first_within(at, HORIZON_MAX);
+        if after.slot < self.first {
+            self.recount(first);
+        }
+        self.first = self.first.max(first);
+        self.drop_slots(model, self.first);
     }
 
     /// What the device said it is, within `horizon` before `at`.
     pub(crate) fn get(&self, device: DeviceIndex, at: Time, horizon: Span) -> Option<ModelNumber> {
         let stated = self.devices.get(device.slot()).filter(|stated| stated.slot > Slot(0))?;
-        let within = stated.slot >= Slot::first_within(at, horizon);
+        let within = stated.slot >= self.first_within(at, horizon);
         within.then_some(ModelNumber(stated.model))
     }
 
     /// How many devices last said that they are of this model, within `horizon` before `at`.
     pub(crate) fn count(&self, model: ModelNumber, at: Time, horizon: Span) -> u32 {
-        let first = Slot::first_within(at, horizon);
+        let first = self.first_within(at, horizon);
         self.counts.range((model, first)..=(model, Slot(u32::MAX))).map(|(_, count)| count).sum()
     }
 
@@ -97,6 +104,20 @@ impl Models {
     /// Models told apart.
     pub(crate) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    fn first_within(&self, at: Time, horizon: Span) -> Slot {
+        Slot::first_within(at, horizon).max(self.first)
+    }
+
+    /// The clock was set back to before `self.first`, which may take a year to be reached again: asks every device, once,
+    /// so that whoever is known is counted. A majority of whom some were not counted would look like a minority.
+    fn recount(&mut self, first: Slot) {
+        self.first = first;
+        self.counts.clear();
+        for stated in self.devices.iter().filter(|stated| stated.slot >= first.max(Slot(1))) {
+            *self.counts.entry((ModelNumber(stated.model), stated.slot)).or_default() += 1;
+        }
     }
 
     /// What a device said counts no longer: it said something since.
@@ -181,17 +202,53 @@ mod tests {
         assert!(slots <= 289, "{slots}");
     }
 
+    #[test]
+    fn devices_are_known_and_counted_after_the_clock_was_set_back() {
+        let model = Model::literal("SOS-1");
+        let mut models = Models::default();
+        let year = Span::from_secs(365 * 86_400);
+        (0..5).for_each(|device| models.note(DeviceIndex(device), model, NOON));
+        models.note(DeviceIndex(5), model, NOON + year);
+        models.note(DeviceIndex(6), model, NOON + SLOT);
+        let number = models.find(&model).unwrap();
+        let known = |device| models.get(DeviceIndex(device), NOON + SLOT, HOUR).is_some();
+        assert!((0..7).all(known));
+        assert_eq!(models.count(number, NOON + SLOT, HOUR), 7);
+    }
+
+    /// Seconds until the next statement; now and then the clock jumps, ahead or back.
+    fn passing() -> impl Strategy<Value = i64> {
+        prop_oneof![20 => 0_i64..600, 1 => -500_000_i64..500_000, 1 => -600_i64..0]
+    }
+
+    #[test]
+    fn restart_counts_as_if_nothing_had_been_said_before_the_horizon() {
+        let model = Model::literal("SOS-1");
+        let (mut lived, mut restarted) = (Models::default(), Models::default());
+        for device in 0..100 {
+            let at = NOON + Span::from_secs(u64::from(device) * 60);
+            lived.note(DeviceIndex(device % 70), model, at);
+            if (NOON + Span::from_secs(100 * 60)).since(at) <= HOUR {
+                restarted.note(DeviceIndex(device % 70), model, at);
+            }
+        }
+        let now = NOON + Span::from_secs(100 * 60);
+        let count = |models: &Models| models.count(models.find(&model).unwrap(), now, HOUR);
+        assert_eq!(count(&lived), count(&restarted));
+        assert!(count(&lived) > 50);
+    }
+
     proptest! {
         #[test]
         fn devices_are_counted_as_if_each_were_asked(
-            said in prop::collection::vec((0_u32..20, 0_usize..3, 0_u64..600), 0..200),
-            horizon_s in 300_u64..20_000,
+            said in prop::collection::vec((0_u32..20, 0_usize..3, passing()), 0..200),
+            horizon_s in 300_u64..=86_400,
         ) {
             let names = ["a", "b", "c"].map(|name| Model::new(name).unwrap());
             let horizon = Span::from_secs(horizon_s);
             let (mut models, mut at) = (Models::default(), NOON);
-            for (device, name, later) in said {
-                at = at + Span::from_secs(later);
+            for (device, name, passes_s) in said {
+                at = Time(at.0.saturating_add_signed(passes_s * 1_000_000));
                 models.note(DeviceIndex(device), names[name], at);
                 for model in names.iter().filter_map(|name| models.find(name)) {
                     let asked = (0..20).filter(|device| {
