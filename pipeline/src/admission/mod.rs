@@ -217,13 +217,10 @@ impl Admission {
     /// that could not be kept to be confirmed later.
     fn is_surge(&self, sender: &Sender, labels: Labels, at: Time) -> bool {
         let model = self.model(sender, at);
+        let census = Census { at: self.latest.max(at), ..self.census() };
         !labels.contains(Label::Late)
             && self.nearby.len() < self.pending_max
-            && self.surges.would_surge(
-                (sender.enrolment.batch, model),
-                &self.policy,
-                &self.census(),
-            )
+            && self.surges.would_surge((sender.enrolment.batch, model), &self.policy, &census)
             && !self
                 .nearby
                 .confirms(&self.raiser(AlertId([0; 16]), sender, at), &self.policy.corroboration)

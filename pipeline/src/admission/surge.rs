@@ -1,8 +1,10 @@
 //! Whether the first presses of one batch or model are a surge that nobody else confirms.
 //!
 //! Counts of first presses within a window, in all and by batch and model. Three things must come together: many presses
-//! of the group; a group that is a small share of the fleet, by the registry; and almost no presses by all the others.
-//! In an earthquake the others press too, so a group that is most of a city never surges.
+//! of the group; a group that is a small share of the fleet, a batch by the registry and a model by what devices say of
+//! themselves; and almost no presses by all the others. In an earthquake the others press too, so a group that is most
+//! of a city never surges. Of a model whose devices are partly unknown the unknown ones are others: fewer are counted,
+//! but their presses confirm, so that not knowing leads to pages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -105,8 +107,16 @@ impl Surges {
         policy: &Policy,
         census: &Census<'_>,
     ) -> State {
-        let count = self.count(group) + u64::from(more);
-        let others = self.presses.len() as u64 + u64::from(more) - count;
+        // They are forgotten when the next message is noted, and this may be asked long after the last.
+        let window = policy.surge_window();
+        let old = self.presses.iter().take_while(|(at, ..)| census.at.apart(*at) >= window);
+        let (mut presses, mut count) = (self.presses.len() as u64, self.count(group));
+        for (_, batch, model) in old {
+            presses -= 1;
+            count -= u64::from(groups(*batch, *model).any(|other| other == *group));
+        }
+        let others = presses - count;
+        let count = count + u64::from(more);
         if count < u64::from(policy.surge.presses) || !group.is_minority(policy, census) {
             State::Quiet
         } else if others * 100 <= count * u64::from(policy.surge.outside_max) {
@@ -190,7 +200,7 @@ impl Group {
         }
     }
 
-    /// Whether it is a small share of the fleet. Devices that state no model are none of it: when they press, others do.
+    /// Whether it is a small share of the fleet.
     fn is_minority(&self, policy: &Policy, census: &Census<'_>) -> bool {
         let devices = match self {
             Self::Batch(index) => census.fleet.batch(*index).map(|batch| batch.devices),

@@ -257,3 +257,12 @@ fn surge_that_others_had_joined_when_power_failed_is_paged_after_all() {
     town.restart();
     assert_eq!(promotions(&town), lived);
 }
+
+#[test]
+fn press_long_after_a_surge_is_paged_though_nothing_happened_meanwhile() {
+    let mut town = fleet(10);
+    surge(&mut town, 0, 0..30);
+    town.pass(60 * MINUTE);
+    let records = surge(&mut town, 0, 50..51);
+    assert_eq!(count(&records, Disposition::Paged), 1);
+}
