@@ -18,7 +18,7 @@ pub(super) const TIMESTAMP: &str = "webhook-timestamp";
 /// `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.
 pub(super) const SIGNATURE: &str = "webhook-signature";
 
-/// The values of [`TIMESTAMP`] and [`SIGNATURE`] of an attempt at `now`.
+/// The values of `webhook-timestamp` and `webhook-signature` of an attempt at `now`.
 #[must_use]
 pub fn sign(secret: &WebhookSecret, id: &str, now: Time, body: &[u8]) -> (String, String) {
     let timestamp = (now.0 / 1_000_000).to_string();

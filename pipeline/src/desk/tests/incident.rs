@@ -1,6 +1,6 @@
 //! Incidents: whoever presses near whom in space and time belongs together, and says so in its line for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use protocol::{AlertId, Category, Kind};
@@ -137,6 +137,8 @@ fn clock_that_is_set_back_leaves_nothing_to_join() {
 struct Model<'a> {
     /// Presses that people were paged for, in the order in which they were.
     told: Vec<&'a Record>,
+    /// When they were.
+    times: Vec<Time>,
     radii: &'a BTreeMap<AlertId, (i64, u32)>,
 }
 
@@ -181,34 +183,64 @@ impl Model<'_> {
         })
     }
 
+    /// Whether there was a moment at which nobody had pressed there lately. What is promoted afterwards is of the incident
+    /// still, and brings it back to life no more.
+    fn is_over(&self, incident: AlertId) -> bool {
+        let mut lately: VecDeque<(Option<AlertId>, Time)> = VecDeque::new();
+        let (mut known, mut over) = (false, false);
+        for (line, at) in self.told.iter().zip(&self.times) {
+            while lately.front().is_some_and(|(_, pressed)| at.apart(*pressed) > 10 * MINUTE) {
+                lately.pop_front();
+            }
+            over |= known && lately.iter().all(|(other, _)| *other != Some(incident));
+            let lends = line.incident == line.alert || self.spot(line).1 <= 80;
+            if lends {
+                lately.push_back((line.incident, line.received_at));
+            }
+            known |= lends && line.incident == Some(incident);
+        }
+        over
+    }
+
     fn admits(&self, incident: AlertId, new: &Record) -> bool {
+        if self.is_over(incident) {
+            return false;
+        }
         let members = || self.told.iter().filter(|old| old.incident == Some(incident));
         let Some(first) = members().find(|old| old.alert == Some(incident)) else { return false };
         let ((spot, radius_m), (there, slack_m)) = (self.spot(new), self.spot(first));
-        let fits = [
+        let groups = [
             &[Category::Disaster, Category::Fire, Category::Medical][..],
             &[Category::Crime, Category::Medical],
-            &[new.category],
         ];
-        let specified = |category: &Category| *category != Category::Unspecified;
-        let all: Vec<_> =
-            members().map(|old| old.category).chain([new.category]).filter(specified).collect();
+        let go_together = |all: &[Category], one: Category| {
+            let group = groups.iter().any(|group| {
+                group.contains(&one) && all.iter().all(|category| group.contains(category))
+            });
+            group || all.iter().all(|category| *category == one)
+        };
+        let mut all = vec![];
+        for category in members().map(|old| old.category) {
+            // One that was promoted may have been given its incident before that became what it is.
+            if category != Category::Unspecified && go_together(&all, category) {
+                all.push(category);
+            }
+        }
         members().count() < 5
             && new.received_at.apart(first.received_at) <= 20 * MINUTE
             && spot.is_within(there, 400 + slack_m.min(100) + radius_m.min(100))
-            && (new.category == Category::Unspecified
-                || fits.iter().any(|group| all.iter().all(|category| group.contains(category))))
+            && (new.category == Category::Unspecified || go_together(&all, new.category))
     }
 }
 
-/// The presses that people were paged for, from the journal.
-fn told(town: &Town) -> Vec<&Record> {
+/// The presses that people were paged for, and when, from the journal.
+fn told(town: &Town) -> (Vec<&Record>, Vec<Time>) {
     let told = town.journal.iter().filter_map(|entry| match entry {
-        Entry::Message(r) => (r.disposition == Disposition::Paged).then_some(r),
-        Entry::Decision(d) if d.act == Act::Promote => d.raise.as_deref(),
+        Entry::Message(r) => (r.disposition == Disposition::Paged).then_some((r, r.received_at)),
+        Entry::Decision(d) if d.act == Act::Promote => Some((d.raise.as_deref()?, d.decided_at)),
         Entry::Decision(_) => None,
     });
-    told.collect()
+    told.unzip()
 }
 
 #[derive(Debug, Clone)]
@@ -270,8 +302,9 @@ proptest! {
                         }
                         None => {
                             let lines = town.journal.split_off(line);
-                            let expected =
-                                Model { told: told(&town), radii: &places }.incident_of(&record);
+                            let (told, times) = told(&town);
+                            let model = Model { told, times, radii: &places };
+                            let expected = model.incident_of(&record);
                             town.journal.extend(lines);
                             expected
                         }
