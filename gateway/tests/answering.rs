@@ -16,7 +16,7 @@ mod site;
 use std::time::Duration;
 
 use device::Options;
-use protocol::{Algorithm, Position};
+use protocol::{Algorithm, Position, Progress};
 use reader::{Reader, Relay};
 use serde_json::{Value, json};
 use site::{PATIENCE, Site};
@@ -187,4 +187,27 @@ async fn feed_that_is_refused_says_why_and_ends() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("unknown token"), "{said}");
+}
+
+#[tokio::test]
+async fn sender_who_keeps_the_stream_open_hears_what_becomes_of_the_alert() {
+    let site = Site::serve().await;
+    let siti = Operator::new(&site, "siti", "operator").await;
+    let mut sender = site.enrolled(1, Algorithm::EdDsa);
+    let signed = sender.press(Position::new(-79_770_000, 1_126_300_000));
+    let client = site.client(&Options::default());
+    let (delivered, mut following) = client.follow(&signed).await.unwrap();
+    let alert = delivered.receipt.alert.unwrap();
+    let id = alert.to_string();
+    for (arguments, progress) in [
+        (&["ack", &id][..], Progress::Acknowledged),
+        (&["assign", &id, "patrol 7"], Progress::Assigned),
+        (&["resolve", &id, "genuine"], Progress::Resolved),
+    ] {
+        siti.wait(arguments, |_| true).await;
+        let told = tokio::time::timeout(PATIENCE, following.next()).await.unwrap().unwrap();
+        let told = told.unwrap();
+        assert_eq!((told.progress, told.alert), (progress, alert));
+    }
+    assert_eq!(following.next().await.unwrap(), None, "it is over");
 }
