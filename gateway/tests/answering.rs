@@ -211,3 +211,23 @@ async fn sender_who_keeps_the_stream_open_hears_what_becomes_of_the_alert() {
     }
     assert_eq!(following.next().await.unwrap(), None, "it is over");
 }
+
+#[tokio::test]
+async fn alert_that_nobody_answers_pages_the_zone_above() {
+    let site = Site::prepare("routing.file = \"routing.toml\"\n");
+    // The shortest that there is.
+    std::fs::write(site.path("routing.toml"), "[escalation]\ndeadline = \"5s\"\n").unwrap();
+    let site = site.start_serving().await;
+    let siti = Operator::new(&site, "siti", "operator").await;
+    let url = format!("http://{}", site.ready("operator_addr"));
+    let mut feed =
+        Reader::start(site.command(&["feed", "--url", &url, "--token", &siti.token, "--json"]));
+    let alert = press(&site, 1).await;
+    let climbed = feed.until(|event| event["event"] == "escalation").await;
+    assert_eq!(climbed["data"]["alert_id"], json!(alert));
+    assert_eq!(climbed["data"]["paged_zones"], json!([ROOT]));
+    assert_eq!(climbed["data"]["actor"], json!({"rule": "deadline"}));
+    siti.ctl(&["ack", &alert]).unwrap();
+    feed.until(|event| is_act(event, "acknowledge")).await;
+    assert!(feed.interrupt().await.success());
+}
