@@ -23,6 +23,10 @@ CATEGORIES = (
 )
 
 
+# What stands among alerts on a feed, and is not about whom we pressed for.
+OTHER_EVENTS = {"held", "decision", "notice", "escalation"}
+
+
 class Feed:
     """The feed as a command centre's program reads it: standard HTTP, standard server-sent events."""
 
@@ -44,6 +48,8 @@ class Feed:
         with self.open(query, last_event_id) as response:
             expect("content type", response.headers.get_content_type(), "text/event-stream")
             for event in sseclient.SSEClient(lines_of(response)).events():
+                if event.event in OTHER_EVENTS:
+                    continue
                 expect("event", event.event, "alert")
                 events.append((event.id, json.loads(event.data)))
                 if events[-1][1]["alert_id"] == until.hex():

@@ -21,6 +21,8 @@ const COLUMNS: u32 = 5;
 const ROWS: u32 = 4;
 /// West, south, east and north of Kota Malang, in degrees, and a little more.
 const CITY: [f64; 4] = [112.57, -8.06, 112.70, -7.90];
+/// Nobody but the zone itself is paged, and nothing climbs while it is measured.
+const ROUTING: &str = "border_m = 0\nradius_m_max = 0\n\n[escalation]\ndeadline = \"1h\"\nunattended_after = \"10m\"\n";
 /// The zone above them.
 const ROOT: &str = "city";
 /// Subscribers of each zone.
@@ -127,9 +129,12 @@ impl Bench<'_> {
         let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
         let zones = folder.path().join("zones.geojson");
         fs::write(&zones, grid().to_string())?;
+        let routing = folder.path().join("routing.toml");
+        fs::write(&routing, ROUTING)?;
         let lines = format!(
-            "\n[feed]\nsubscribers_max = 6000\n\n[zones]\nfile = {:?}\n",
-            zones.display().to_string()
+            "\n[feed]\nsubscribers_max = 6000\n\n[zones]\nfile = {:?}\n\n[routing]\nfile = {:?}\n",
+            zones.display().to_string(),
+            routing.display().to_string()
         );
         self.ground_in(folder, ROOT, &lines, scenarios)
     }
