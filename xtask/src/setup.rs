@@ -36,12 +36,15 @@ pub(crate) fn programs() -> Result<Outcome> {
     Ok(Outcome::Passed(0))
 }
 
-/// Sees to it that `target/strangers-venv` holds what `requirements` lists, and returns its Python.
+/// Sees to it that `target/strangers-venv` holds what `requirements` lists, and what `files` lists without what that asks
+/// for, and returns its Python.
 ///
-/// The environment keeps a copy of the list it was made from, so it is made once per list.
-pub(crate) fn python(requirements: &Path) -> Result<PathBuf> {
-    let wanted = fs::read_to_string(requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
+/// The environment keeps a copy of the lists it was made from, so it is made once per list.
+pub(crate) fn python(requirements: &Path, files: &Path) -> Result<PathBuf> {
+    let list = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let wanted = list(requirements)? + &list(files)?;
     let folder = target_folder()?.join("strangers-venv");
     let python = folder.join("bin").join("python");
     let made_from = folder.join("made-from.txt");
@@ -53,9 +56,11 @@ pub(crate) fn python(requirements: &Path) -> Result<PathBuf> {
     }
     println!("making {} from {}", folder.display(), requirements.display());
     make_environment(&folder)?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    process::run("pip install", pip.arg(requirements), INSTALL_LIMIT)?;
+    for (list, alone) in [(requirements, None), (files, Some("--no-deps"))] {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(alone);
+        process::run("pip install", pip.arg("--requirement").arg(list), INSTALL_LIMIT)?;
+    }
     fs::write(&made_from, wanted)?;
     Ok(python)
 }

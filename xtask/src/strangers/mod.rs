@@ -36,7 +36,10 @@ const CONFIG: &str = "\n[strangers]\nbudget = 10000\n";
 pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     let mut python = None;
     tally.step("strangers: python", || {
-        python = Some(setup::python(&root().join("strangers/requirements.txt"))?);
+        python = Some(setup::python(
+            &root().join("strangers/requirements.txt"),
+            &root().join("strangers/files.txt"),
+        )?);
         Ok(Outcome::Passed(0))
     });
     if let Some(python) = &python {
