@@ -131,8 +131,9 @@ impl Bench<'_> {
         fs::write(&zones, grid().to_string())?;
         let routing = folder.path().join("routing.toml");
         fs::write(&routing, ROUTING)?;
+        // Tokens are made while it serves, and count a moment later.
         let lines = format!(
-            "\n[feed]\nsubscribers_max = 6000\n\n[zones]\nfile = {:?}\n\n[routing]\nfile = {:?}\n",
+            "\n[registry]\npoll_interval = \"20ms\"\n\n[feed]\nsubscribers_max = 6000\n\n[zones]\nfile = {:?}\n\n[routing]\nfile = {:?}\n",
             zones.display().to_string(),
             routing.display().to_string()
         );
