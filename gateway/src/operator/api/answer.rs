@@ -9,12 +9,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use pipeline::Demand;
-use protocol::AlertId;
 use serde::Deserialize;
 
 use super::Api;
-use super::caller::Caller;
-use super::decide::{DecisionData, VerdictBody, decide, verdict_of};
+use super::decide::{DecisionData, VerdictBody, about_alert, decide, verdict_of};
 use super::query::{self, Why};
 use super::refusal::Refusal;
 
@@ -38,8 +36,7 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let alert = AlertId(query::id(&id)?);
+    let (caller, alert) = about_alert(&api, &headers, &id)?;
     let AcknowledgeBody { reason } = match body.is_empty() {
         true => AcknowledgeBody::default(),
         false => query::body(&headers, &body)?,
@@ -54,8 +51,7 @@ pub(super) async fn assign(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let alert = AlertId(query::id(&id)?);
+    let (caller, alert) = about_alert(&api, &headers, &id)?;
     let AssignBody { to, reason } = query::body(&headers, &body)?;
     let to = Arc::from(to.trim());
     decide(&api, &caller, Demand::Assign { alert, to }, reason).await
@@ -68,8 +64,7 @@ pub(super) async fn resolve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let alert = AlertId(query::id(&id)?);
+    let (caller, alert) = about_alert(&api, &headers, &id)?;
     let VerdictBody { verdict, reason } = query::body(&headers, &body)?;
     let verdict = verdict_of(&verdict)?;
     decide(&api, &caller, Demand::Resolve { alert, verdict }, reason).await
@@ -82,8 +77,7 @@ pub(super) async fn reopen(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let alert = AlertId(query::id(&id)?);
+    let (caller, alert) = about_alert(&api, &headers, &id)?;
     let Why { reason } = query::body(&headers, &body)?;
     if reason.trim().is_empty() {
         return Err(Refusal::Decision(pipeline::DecisionRefusal::ReasonMissing));

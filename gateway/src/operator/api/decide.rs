@@ -59,8 +59,7 @@ pub(super) async fn verdict(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let alert = AlertId(query::id(&id)?);
+    let (caller, alert) = about_alert(&api, &headers, &id)?;
     let body: VerdictBody = query::body(&headers, &body)?;
     let verdict = verdict_of(&body.verdict)?;
     decide(&api, &caller, Demand::Verdict { alert, verdict }, body.reason).await
@@ -141,6 +140,15 @@ pub(super) async fn appeal(
     let Why { reason } = query::body(&headers, &body)?;
     let about = about(&api, &caller, DeviceId(id)).await?;
     decide(&api, &caller, Demand::Appeal(about), Some(reason)).await
+}
+
+/// Whoever decides, and the alert that they decide about.
+pub(super) fn about_alert(
+    api: &Api,
+    headers: &HeaderMap,
+    id: &str,
+) -> Result<(Caller, AlertId), Refusal> {
+    Ok((Caller::who_decides(api, headers)?, AlertId(query::id(id)?)))
 }
 
 /// The device as registry and index know it.
