@@ -4,7 +4,8 @@
 //! their places and TEST KEYS, and one [`Timeline`] of presses. A [`Month`] is many days of callers of whom the truth is
 //! known, on which policies are tried with the gateway's own desk in virtual time. A [`network`] says what becomes of
 //! packets between phones and a gateway. Nothing here reads a clock or another source of chance, and every number is made
-//! of operations that all machines round alike, so a seed names a run.
+//! of operations that all machines round alike, so a seed names a run. Only the relay, behind the feature `relay`, has
+//! sockets and a clock.
 
 mod agenda;
 mod month;
@@ -13,6 +14,8 @@ mod picture;
 mod place;
 mod population;
 mod random;
+#[cfg(feature = "relay")]
+pub mod relay;
 mod scenario;
 mod timeline;
 mod tuning;

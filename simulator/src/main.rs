@@ -1,10 +1,13 @@
-//! Command line of `simulator`: people and presses of a city, as files, and policies tried on a month of them.
+//! Command line of `simulator`: people and presses of a city, as files, policies tried on a month of them, and a
+//! mobile network between real sockets.
 //!
 //! Exit codes: 0 done, 1 a file could not be written, 2 usage, scenario or population.
 
 #![expect(clippy::print_stdout, reason = "a command's answer goes to standard output")]
 
 mod policy_command;
+#[cfg(feature = "relay")]
+mod relay_command;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +55,9 @@ enum Command {
     },
     /// Try policies on a month of pranks and say what each spares and what it costs.
     Policy(PolicyArguments),
+    /// Put a mobile network between phones and a gateway: what they send is late, lost, twice, from elsewhere.
+    #[cfg(feature = "relay")]
+    Relay(relay_command::RelayArguments),
 }
 
 #[derive(Args)]
@@ -110,6 +116,10 @@ fn main() -> ExitCode {
         }
         Command::Policy(arguments) => {
             policy_command::try_policies(&arguments).map(|answer| print!("{answer}"))
+        }
+        #[cfg(feature = "relay")]
+        Command::Relay(arguments) => {
+            relay_command::relay(&arguments).map(|answer| print!("{answer}"))
         }
     };
     match outcome {

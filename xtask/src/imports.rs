@@ -19,12 +19,16 @@ struct Rule {
     tests: &'static [&'static str],
 }
 
-/// `gateway`'s tests press with the reference client; `benches` is nothing but tests.
+/// `gateway`'s tests press with the reference client, and both over the simulator's networks; `benches` is nothing but tests.
 const RULES: &[Rule] = &[
     Rule { package: "protocol", product: &[], tests: &[] },
     Rule { package: "pipeline", product: &["protocol"], tests: &[] },
-    Rule { package: "gateway", product: &["protocol", "pipeline"], tests: &["device"] },
-    Rule { package: "device", product: &["protocol"], tests: &[] },
+    Rule {
+        package: "gateway",
+        product: &["protocol", "pipeline"],
+        tests: &["device", "simulator"],
+    },
+    Rule { package: "device", product: &["protocol"], tests: &["simulator"] },
     Rule { package: "simulator", product: &["protocol", "pipeline"], tests: &[] },
     Rule { package: "loadtest", product: &["protocol", "device", "simulator"], tests: &[] },
     Rule {
@@ -90,6 +94,7 @@ pub(crate) fn prove() -> Result<Outcome> {
     for name in protocol.iter().filter(|name| !PROTOCOL_TREE.contains(&name.as_str())) {
         breaches.push(format!("protocol pulls in {name}, which is not on its list"));
     }
+    // Without its feature `relay`, which has the sockets.
     let simulator = tree("simulator", "normal,build")?;
     breaches.extend(reached("simulator", &simulator, &["tokio", "quinn", "rusqlite"]));
     for package in ["gateway", "loadtest", "device"] {
