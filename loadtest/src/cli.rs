@@ -110,6 +110,10 @@ pub struct RunArgs {
         help = "How presses are spread over connections: per-press or relay:K [default: the scenario's]"
     )]
     pub connections: Option<Mode>,
+    /// Put a mobile network in front of the gateway: 4g, crowded-cell, edge, rural-2g, udp-blocked, cgnat, or the path of a
+    /// network file. Each connection is then a phone with a socket of its own.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub network: Option<String>,
     /// Resume connections and send in the first packet where a ticket allows it.
     #[arg(long)]
     pub zero_rtt: bool,
@@ -367,7 +371,8 @@ fn target(
         gateway.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(unknown)?;
     let (host, _) = gateway.rsplit_once(':').ok_or_else(unknown)?;
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok(Target { address, name, trust: Trust::from_pem_file(ca)?, zero_rtt, bare })
+    let trust = Trust::from_pem_file(ca)?;
+    Ok(Target { address, name, trust, zero_rtt, own_sockets: false, bare })
 }
 
 /// `http://` in front of an address that has no scheme.

@@ -2,7 +2,8 @@
 //! relays do.
 //!
 //! Both give one attempt at a time: send these bytes, return the receipt. When to try again is the driver's business.
-//! A handful of UDP sockets carries all connections, so that tens of thousands of them need few file descriptors.
+//! A handful of UDP sockets carries all connections, so that tens of thousands of them need few file descriptors; through a
+//! network each has its own.
 
 use std::fmt;
 use std::io;
@@ -82,6 +83,8 @@ pub struct Target {
     pub trust: Trust,
     /// Whether messages may travel in the first packet.
     pub zero_rtt: bool,
+    /// Whether each connection has a socket of its own, as a phone has: a network tells phones apart by it.
+    pub own_sockets: bool,
     /// Whether the target answers with bytes that mean nothing: a bare echo, which bounds what any gateway can do.
     pub bare: bool,
 }
@@ -100,6 +103,9 @@ pub enum OpenError {
 /// Why one attempt brought no receipt.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
+    /// The system refused a socket for it.
+    #[error("cannot open a UDP socket: {0}")]
+    Socket(#[from] io::Error),
     /// The address or the name cannot be connected to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -245,10 +251,13 @@ impl Connections {
         Ok(connection)
     }
 
-    fn connecting(&self, turn: usize) -> Result<quinn::Connecting, ConnectError> {
+    fn connecting(&self, turn: usize) -> Result<quinn::Connecting, AttemptError> {
+        let own = self.target.own_sockets.then(|| endpoint(self.target.address)).transpose()?;
         let place = turn % self.endpoints.len().max(1);
-        let endpoint = self.endpoints.get(place).ok_or(ConnectError::EndpointStopping)?;
-        endpoint.connect_with(self.config.clone(), self.target.address, &self.target.name)
+        let shared = self.endpoints.get(place);
+        let endpoint = own.as_ref().or(shared).ok_or(ConnectError::EndpointStopping)?;
+        // A socket of its own outlives its handle here: it lasts as long as its connection.
+        Ok(endpoint.connect_with(self.config.clone(), self.target.address, &self.target.name)?)
     }
 }
 

@@ -4,7 +4,7 @@
 //! an answer; `subscriber` reads the feed as a command centre would, `audience` as many would. Both write into the `ledger`, a row per press,
 //! from which `account` (is everything accounted for?), `recorder` (how long did it take?) and `verdict` (what does
 //! it prove?) are worked out when all is over, and `report` tells it. `flood` is the other
-//! side: strangers who prove nothing. This crate never links the gateway.
+//! side: strangers who prove nothing. `network` is what may lie in between. This crate never links the gateway.
 
 pub mod account;
 pub mod audience;
@@ -18,6 +18,7 @@ pub mod feeds;
 pub mod flood;
 pub mod idle;
 pub mod ledger;
+pub mod network;
 pub mod plan;
 pub mod probe;
 pub mod progress;

@@ -15,15 +15,17 @@ use loadtest::cli::{
 use loadtest::clock;
 use loadtest::feeds::Behaviour;
 use loadtest::flood::{self, Kind, proofs::Claim};
+use loadtest::network::files;
 use loadtest::report::json::{Bound, Run};
 use loadtest::report::{self, table};
-use loadtest::resources::{Process, pin};
+use loadtest::resources::{Process, allow_files, pin};
 use loadtest::run::{RunError, Setup};
 use loadtest::saturate::{Saturation, saturate};
 use loadtest::slo::Slo;
 use loadtest::subscriber::Source;
 use loadtest::{feeds, idle, run};
 use serde_json::json;
+use simulator::network::Network;
 
 /// Something is wrong with what was typed.
 const USAGE: u8 = 2;
@@ -72,6 +74,12 @@ fn replay(args: &RunArgs) -> anyhow::Result<u8> {
         city.plan.presses().len(),
         city.scenario
     ));
+    let network = args.network.as_deref().map(Network::load);
+    let network = network.transpose().context("--network")?;
+    if let Some(network) = &network {
+        allow_files(files(network)).context("--network")?;
+        say(&format!("loadtest: through {}", network.title()));
+    }
     let audience = args.audience.as_deref().zip(args.zones.as_deref());
     let audience = audience.map(|(members, zones)| Audience::read(members, zones));
     let audience = audience.transpose().context("--audience")?;
@@ -82,6 +90,7 @@ fn replay(args: &RunArgs) -> anyhow::Result<u8> {
         source: Source { operator: url(&args.operator), token: args.token.clone() },
         audience,
         probes: city.probes,
+        network,
         gateway: args.target.pid.map(Process),
         metrics: args.metrics.as_deref().map(url),
         slo,

@@ -8,6 +8,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 
 use crate::clock::Clock;
@@ -66,6 +67,34 @@ pub fn pin(cpu: usize) -> io::Result<()> {
     }
     set.set(cpu);
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
+/// The system lets this process have too few files. `ulimit -n` raises the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{needed} open files are needed and the system allows {limit}; `ulimit -n` raises it")]
+pub struct FilesError {
+    /// How many are needed.
+    pub needed: u64,
+    /// How many there may be.
+    pub limit: u64,
+}
+
+/// Lets this process have as many files as it needs, as far as it may decide that.
+///
+/// # Errors
+/// When the system does not permit so many.
+pub fn allow_files(needed: u64) -> Result<(), FilesError> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let too_few = |limit: Option<u64>| limit.is_some_and(|limit| limit < needed);
+    if !too_few(limit.current) {
+        return Ok(());
+    }
+    let refused = FilesError { needed, limit: limit.maximum.unwrap_or(u64::MAX) };
+    if too_few(limit.maximum) {
+        return Err(refused);
+    }
+    limit.current = Some(needed);
+    setrlimit(Resource::Nofile, limit).map_err(|_| refused)
 }
 
 /// The machine, with its disk probed in `folder`.

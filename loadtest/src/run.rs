@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::DeviceId;
+use simulator::network::Network;
+use simulator::relay::RelayError;
 
 use crate::account::{Account, Conservation, GatewayCounters};
 use crate::audience::{Attendance, Audience, Listening};
@@ -18,6 +20,7 @@ use crate::connections::{AttemptError, Connections, Mode, OpenError, Target};
 use crate::counters;
 use crate::driver::{self, Drive};
 use crate::ledger::{Ledger, Outcome, Totals};
+use crate::network::{Crossed, Crossing};
 use crate::plan::Plan;
 use crate::probe::{self, ProbeError};
 use crate::progress::Progress;
@@ -52,6 +55,8 @@ pub struct Setup {
     pub audience: Option<Audience>,
     /// Messages that raise nothing, of devices that must be enrolled.
     pub probes: Vec<(DeviceId, Bytes)>,
+    /// What lies between phones and the gateway; nothing: loopback, or whatever there is.
+    pub network: Option<Network>,
     /// The gateway's process, if it is on this machine.
     pub gateway: Option<Process>,
     /// The gateway's metrics page.
@@ -86,6 +91,9 @@ pub enum RunError {
     /// The tool's own end could not be set up.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The network's own end could not be set up.
+    #[error(transparent)]
+    Network(#[from] RelayError),
     /// A relay could not be connected.
     #[error("a relay cannot be connected: {0}")]
     Relay(#[from] AttemptError),
@@ -103,7 +111,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Probe(error) => error.exit_code(),
-            Self::Open(_) => 2,
+            Self::Open(_) | Self::Network(_) => 2,
             Self::Relay(_) => 4,
         }
     }
@@ -131,7 +139,11 @@ pub async fn run(plan: Plan, mut setup: Setup) -> Result<Finished, RunError> {
     let plan = Arc::new(plan);
     let ledger = Arc::new(plan.ledger());
     probe_all(&setup).await?;
-    let (mode, target) = (setup.mode, setup.target.clone());
+    let (mode, mut target) = (setup.mode, setup.target.clone());
+    let crossing = match &setup.network {
+        Some(network) => Some(Crossing::open(network, setup.run.seed, &mut target).await?),
+        None => None,
+    };
     let connections = Arc::new(Connections::open(target, mode, Arc::clone(&ledger))?);
     connections.warm().await?;
     let seen = load(&setup, plan, &ledger, connections).await?;
@@ -139,7 +151,8 @@ pub async fn run(plan: Plan, mut setup: Setup) -> Result<Finished, RunError> {
     let recording = Recording::of(&outcomes);
     setup.run.duration_s = seen.ended.offset().as_secs_f64();
     setup.run.started_at = humantime::format_rfc3339_millis(seen.clock.date()).to_string();
-    let report = report(&setup, &seen, &outcomes, &recording, ledger.totals());
+    let network = crossing.map(Crossing::close);
+    let report = report(&setup, &seen, &outcomes, &recording, (ledger.totals(), network));
     Ok(Finished { report, recording, outcomes, clock: seen.clock })
 }
 
@@ -237,7 +250,7 @@ fn report(
     seen: &Seen,
     outcomes: &[Outcome],
     recording: &Recording,
-    totals: Totals,
+    (totals, network): (Totals, Option<Crossed>),
 ) -> Report {
     let account = Account::of(outcomes, totals.unexpected);
     let conservation = Conservation::of(&account, seen.counters.clone());
@@ -255,6 +268,7 @@ fn report(
         watched: seen.gateway_cpu.is_some(),
         counted: seen.counters.is_some(),
         busy_before: seen.busy_before,
+        network: network.as_ref(),
     });
     Report {
         schema_version: SCHEMA_VERSION,
@@ -267,6 +281,7 @@ fn report(
         corrupted: account.corrupted,
         feed: account.feed,
         audience: seen.attendance.clone(),
+        network,
         latency_us: LatencyUs {
             receipt: recording.receipt.summary(),
             feed: recording.feed.summary(),

@@ -19,6 +19,7 @@ use loadtest::slo::Slo;
 use loadtest::subscriber::{FeedError, Source};
 use loadtest::verdict::Verdict;
 use protocol::{Algorithm, Counters, DeviceId, Message, Nonce};
+use simulator::network::Network;
 
 /// Limits that only a broken run misses, however busy the machine is.
 const SLO: &str = "receipt_max = \"60s\"\nfeed_max = \"60s\"\nmissing = 0\nrefused = 0\n\
@@ -58,12 +59,14 @@ fn setup(fake: &Fake, mode: Mode, folder: &tempfile::TempDir) -> Setup {
             name: "127.0.0.1".to_owned(),
             trust: fake.trust.clone(),
             zero_rtt: false,
+            own_sockets: false,
             bare: false,
         },
         mode,
         source: Source { operator: fake.operator.clone(), token: TOKEN.to_owned() },
         probes: Vec::new(),
         audience: None,
+        network: None,
         gateway: None,
         metrics: None,
         slo: Slo::parse(SLO).unwrap(),
@@ -73,11 +76,21 @@ fn setup(fake: &Fake, mode: Mode, folder: &tempfile::TempDir) -> Setup {
 }
 
 async fn report(faults: Faults, mode: Mode, corrupt: f64) -> Report {
+    report_through(None, faults, mode, corrupt).await
+}
+
+async fn report_through(
+    network: Option<Network>,
+    faults: Faults,
+    mode: Mode,
+    corrupt: f64,
+) -> Report {
     let mut plan = plan(200);
     let fake = Fake::start(good(&plan), faults).await;
     plan.corrupt(corrupt, 9).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    run(plan, setup(&fake, mode, &folder)).await.unwrap().report
+    let setup = Setup { network, ..setup(&fake, mode, &folder) };
+    run(plan, setup).await.unwrap().report
 }
 
 #[tokio::test]
@@ -158,6 +171,27 @@ async fn says_before_any_load_what_is_wrong_with_the_target() {
         "{error}"
     );
     assert_eq!(error.exit_code(), 4);
+}
+
+#[tokio::test]
+async fn presses_cross_a_network_that_loses_and_delays_and_each_is_received_once() {
+    let text = "title = \"Rough\"\n[up]\ndelay = \"20ms\"\njitter = \"5ms\"\nloss_good = 0.03\nduplicate = 0.05\n\
+                [down]\ndelay = \"20ms\"\nloss_good = 0.03\n";
+    let network = Network::parse("rough", text).unwrap();
+    let report = report_through(Some(network), Faults::default(), Mode::PerPress, 0.0).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.reasons);
+    let crossed = report.network.clone().unwrap();
+    assert_eq!((crossed.name.as_str(), crossed.title.as_str()), ("rough", "Rough"));
+    let (up, down, mappings) = (crossed.quic.up, crossed.quic.down, crossed.quic.mappings);
+    // A phone each, and each has a connection of its own.
+    assert!(mappings.opened >= 200, "{mappings:?}");
+    assert!(up.lost > 0 && down.lost > 0 && up.duplicated > 0, "{crossed:?}");
+    assert!(up.is_balanced() && down.is_balanced(), "{crossed:?}");
+    // A handshake and a receipt are two round trips.
+    assert!(report.latency_us.receipt.p50.unwrap() >= 70_000, "{:?}", report.latency_us.receipt);
+    assert!(report.warnings.iter().any(|doubt| doubt.warning.contains("network rough")));
+    let table = loadtest::report::table::text(&report);
+    assert!(table.contains("network  Rough, seed"), "{table}");
 }
 
 #[tokio::test]

@@ -7,12 +7,11 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use super::packet::Packets;
 use super::tally::{Account, Tally, tally};
 use super::{Flood, FloodError};
 use crate::clock::{Clock, Moment};
+use crate::resources;
 
 /// Files that a program needs besides its sockets.
 const OTHER_FILES: u64 = 64;
@@ -78,16 +77,7 @@ fn open(flood: &Flood) -> Result<Vec<Source>, FloodError> {
 
 /// Lets this process have as many files as it needs, as far as it may decide that.
 pub(super) fn allow_files(addresses: u32) -> Result<(), FloodError> {
-    let needed = u64::from(addresses) + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    let too_few = |limit: Option<u64>| limit.is_some_and(|limit| limit < needed);
-    if !too_few(limit.current) {
-        return Ok(());
-    }
-    let refused = FloodError::Files { addresses, limit: limit.maximum.unwrap_or(u64::MAX) };
-    if too_few(limit.maximum) {
-        return Err(refused);
-    }
-    limit.current = Some(needed);
-    setrlimit(Resource::Nofile, limit).map_err(|_| refused)
+    let refused =
+        |error: resources::FilesError| FloodError::Files { addresses, limit: error.limit };
+    resources::allow_files(u64::from(addresses) + OTHER_FILES).map_err(refused)
 }

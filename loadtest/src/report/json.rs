@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::account::{Conservation, Corrupted, Feed, Receipts};
 use crate::audience::Attendance;
+use crate::network::Crossed;
 use crate::recorder::Summary;
 use crate::verdict::{SloRow, Verdict};
 
@@ -37,6 +38,9 @@ pub struct Report {
     /// What every other subscriber saw, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<Attendance>,
+    /// What the network between phones and gateway did, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Crossed>,
     /// How long it took.
     pub latency_us: LatencyUs,
     /// This tool itself.

@@ -11,6 +11,7 @@ pub fn text(report: &Report) -> String {
     let mut text = String::new();
     head(&mut text, report);
     books(&mut text, report);
+    network(&mut text, report);
     latencies(&mut text, report);
     objectives(&mut text, report);
     for bound in &report.bounds {
@@ -43,6 +44,26 @@ fn head(text: &mut String, report: &Report) {
             run.scenario, run.seed, run.speed, run.connections, run.duration_s
         ),
     );
+}
+
+fn network(text: &mut String, report: &Report) {
+    let Some(network) = &report.network else { return };
+    add(text, format_args!("  network  {}, seed {}\n", network.title, network.seed));
+    for (way, line) in [("up", network.quic.up), ("down", network.quic.down)] {
+        add(
+            text,
+            format_args!(
+                "           quic {way}: {} packets, {} lost, {} too large, {} queue full, {} blocked, {} twice, {} reordered\n",
+                line.taken,
+                line.lost,
+                line.too_large,
+                line.queue_full,
+                line.blocked,
+                line.duplicated,
+                line.reordered
+            ),
+        );
+    }
 }
 
 fn books(text: &mut String, report: &Report) {

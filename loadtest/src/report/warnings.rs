@@ -4,6 +4,7 @@
 
 use crate::account::Account;
 use crate::ledger::Totals;
+use crate::network::Crossed;
 use crate::recorder::Recording;
 use crate::report::json::{Generator, Machine, Warning};
 
@@ -39,6 +40,8 @@ pub struct Circumstances<'a> {
     pub watched: bool,
     /// Whether the gateway's counters were read.
     pub counted: bool,
+    /// What the network did, if there was one.
+    pub network: Option<&'a Crossed>,
     /// Runnable processes when the run started, per core.
     pub busy_before: Option<f64>,
 }
@@ -50,6 +53,7 @@ pub fn warnings(of: Circumstances<'_>) -> Vec<Warning> {
     about_the_sample(of, &mut warnings);
     about_the_machine(of, &mut warnings);
     about_the_gateway(of, &mut warnings);
+    about_the_network(of, &mut warnings);
     warnings.0
 }
 
@@ -117,6 +121,27 @@ fn about_the_machine(of: Circumstances<'_>, warnings: &mut Warnings) {
         fsync_us.p99 > FSYNC_US_MAX,
         || format!("one sync in a hundred takes {} us; the latencies are the disk's", fsync_us.p99),
         "use a faster disk, or state its latency beside the results",
+    );
+}
+
+fn about_the_network(of: Circumstances<'_>, warnings: &mut Warnings) {
+    let Some(network) = of.network else { return };
+    warnings.add(
+        true,
+        || format!("the network {} runs on the load generator's own processor", network.name),
+        "watch generator.cpu_s: a network that is late by itself adds to every latency",
+    );
+    let evicted = network.quic.mappings.evicted;
+    warnings.add(
+        evicted > 0,
+        || format!("{evicted} phones lost their place in a full table of mappings"),
+        "raise nat.mappings in the network's file, if the carrier is not to be that small",
+    );
+    let refused = network.quic.up.undeliverable + network.quic.down.undeliverable;
+    warnings.add(
+        refused > 0,
+        || format!("{refused} packets were lost by the network's own sockets, not by its numbers"),
+        "raise the limit of open files (`ulimit -n`), or press more slowly",
     );
 }
 
