@@ -7,12 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::abuse::read;
 use super::{Bench, Ground, LIMIT, number};
+use crate::clock::Stopwatch;
 use crate::process::{self, Running};
 use crate::table::Row;
 
@@ -38,6 +41,8 @@ const IDLE_FEEDS: u32 = 5_000;
 /// Events that a subscriber is behind, and how long the relays take to make them at the least rate that is promised.
 const BEHIND: u64 = 1_000_000;
 const BEHIND_S: u64 = 60;
+/// Between two looks at how far the index is.
+const INDEX_PAUSE: Duration = Duration::from_millis(500);
 /// Feeds that take nothing.
 const STALLED: u32 = 100;
 /// Scenario of everything that is compared.
@@ -90,17 +95,20 @@ impl Bench<'_> {
         let scenarios: [(&str, &[&str]); 2] = [(PHONES, &[]), ("warm-relays", &[])];
         let ground = self.heard_ground(&scenarios)?;
         let members = self.members(&ground, EACH, 0)?;
+        let mut fill = self.closed_loop(&ground, "warm-relays")?;
+        fill.args(["--mode", "warm", "--duration", &format!("{BEHIND_S}s")]);
+        ground.measure("loadtest saturate", &mut fill)?;
+        indexed(&ground)?;
+        // What the disk still owes for a million alerts is not the others' doing either.
+        self.hear(&ground, &members, COMPARED)?;
         let alone = self.hear(&ground, &members, COMPARED)?;
         let mut stall = self.feeds(&ground, "stall");
         stall.args(["--feeds", &STALLED.to_string(), "--duration", "20s"]).stdout(Stdio::null());
         let stalled = self.beside("loadtest feeds stall", &ground, &mut stall)?;
         let beside_stalled = self.hear(&ground, &members, COMPARED)?;
         stalled.wait(LIMIT)?;
-        let mut fill = self.closed_loop(&ground, "warm-relays")?;
-        fill.args(["--mode", "warm", "--duration", &format!("{BEHIND_S}s")]);
-        ground.measure("loadtest saturate", &mut fill)?;
         let out = ground.folder.path().join("drain.json");
-        let mut drain = self.feeds(&ground, "drain");
+        let mut drain = process::yielding(&self.feeds(&ground, "drain"));
         drain.args(["--events", &BEHIND.to_string()]).arg("--out").arg(&out).stdout(Stdio::null());
         let draining = self.beside("loadtest feeds drain", &ground, &mut drain)?;
         let beside_drain = self.hear(&ground, &members, COMPARED)?;
@@ -173,6 +181,23 @@ impl Bench<'_> {
     fn beside(&self, name: &str, ground: &Ground, command: &mut Command) -> Result<Running> {
         process::bound_to(&ground.load_cores, || Running::start(name, command))
     }
+}
+
+/// Waits until all that was pressed is indexed: the indexer of a million alerts would be measured with what follows.
+fn indexed(ground: &Ground) -> Result<()> {
+    let metrics = format!("http://{}/metrics", ground.gateway.ready.operator_addr);
+    let begun = Stopwatch::start();
+    while begun.elapsed() < LIMIT {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", &metrics]);
+        let text = process::capture("curl", &mut curl, LIMIT)?.success("curl")?;
+        let lag = text.lines().find_map(|line| line.strip_prefix("gateway_search_lag_records "));
+        if lag.context("no gateway_search_lag_records")?.parse() == Ok(0.0) {
+            return Ok(());
+        }
+        thread::sleep(INDEX_PAUSE);
+    }
+    bail!("the index is not filled after {LIMIT:?}")
 }
 
 /// A percentile of what the audience saw, in milliseconds.
