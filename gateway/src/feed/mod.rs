@@ -38,6 +38,7 @@ pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
 pub(crate) use event::{Content, Flags, message_value, time_text};
+pub(crate) use geojson::Feature;
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;

@@ -58,7 +58,10 @@ CREATE TABLE operator (
     role TEXT NOT NULL CHECK (role IN ('operator', 'supervisor', 'sre', 'read-only')),
     token_sha256 BLOB NOT NULL UNIQUE, -- the token itself is kept nowhere
     created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    agencies TEXT,                     -- as a subscriber's
+    categories TEXT,                   -- as a subscriber's
+    coarse INTEGER NOT NULL            -- 1: places are shown as cells, without notes and owners
 ) STRICT, WITHOUT ROWID;
 
 -- An operator acts in these zones and everything below them.
@@ -92,6 +95,7 @@ CREATE TABLE webhook_zone (
 CREATE VIEW operators AS
 SELECT name, role,
        (SELECT group_concat(zone, ',') FROM operator_zone AS z WHERE z.name = o.name) AS zones,
+       agencies, categories, coarse,
        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
 FROM operator AS o;

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use pipeline::{Cursor, Entry, Zones};
+use pipeline::{Categories, Cursor, Entry, Zones};
 use tokio::sync::Semaphore;
 
 use crate::feed::{
     Audience, CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text,
 };
 use crate::journal::{JournalError, Reader};
-use crate::registry::{Categories, Limits, Sight, Webhook};
+use crate::registry::{Limits, Sight, Webhook};
 
 /// Entries in one batch. Their events are what a webhook holds in memory, about 64 KiB.
 const BATCH_ENTRIES: usize = 64;

@@ -7,11 +7,13 @@
 mod agency;
 mod names;
 mod read;
+mod scope;
 
 use protocol::{Category, Position};
 
 pub use self::agency::{Agencies, Agency};
 pub use self::read::ROUTING_VARIABLE_PREFIX;
+pub use self::scope::{Categories, Scope};
 use crate::record::stored;
 use crate::{Span, ZoneId, ZoneIndex, Zones};
 

@@ -177,6 +177,7 @@ pub(super) async fn decide(
     let request = Request {
         actor: Arc::clone(&caller.operator.name),
         reach: caller.reach(),
+        scope: caller.scope(),
         demand,
         reason: reason.map(Arc::from),
     };

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use pipeline::{Demand, Posture, Time, ZoneId, ZoneIndex, Zones};
+use pipeline::{Demand, Posture, Scope, Time, ZoneId, ZoneIndex, Zones};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -52,7 +52,9 @@ struct ZoneData {
     posture: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     drill_until: Option<String>,
-    open_alerts: u64,
+    /// Counted for all alerts of the zone, so whoever may see only some is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_alerts: Option<u64>,
 }
 
 /// The tree.
@@ -76,7 +78,8 @@ pub(super) async fn list(
         risk: zone.risk.name(),
         posture: posture(zones, index, &prepared).name(),
         drill_until: drill_until(zones, index, &prepared, now).map(time_text),
-        open_alerts: open.get(&zone.id).copied().unwrap_or_default(),
+        open_alerts: (caller.scope() == Scope::ALL)
+            .then(|| open.get(&zone.id).copied().unwrap_or_default()),
     });
     Ok(Json(ZoneList { zones: zones.collect() }))
 }
