@@ -27,4 +27,4 @@ pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberId, Subscribers};
 pub use token::{Holder, TokenError, TokenHash, Tokens};
 pub use watcher::{Changes, Loaded, Watcher, load, read};
-pub use webhook::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
+pub use webhook::{Webhook, WebhookId, WebhookSecret};

@@ -77,9 +77,10 @@ CREATE TABLE webhook (
     url TEXT NOT NULL,
     allow_private INTEGER NOT NULL,    -- 1: it may be at an address that is not public, and without TLS
     secret BLOB NOT NULL CHECK (length(secret) = 32), -- kept whole: every signature needs it
-    agencies INTEGER NOT NULL,         -- bits, as in journal.db
-    categories TEXT NOT NULL,          -- names, with commas; empty: all
-    format TEXT NOT NULL,              -- how events are written: json, geojson
+    agencies TEXT,                     -- as a subscriber's
+    categories TEXT,                   -- as a subscriber's
+    coarse INTEGER NOT NULL,           -- as a subscriber's
+    format TEXT NOT NULL,              -- how events are written: json, geojson, cap
     after INTEGER NOT NULL,            -- the journal's last cursor when it was added
     retries INTEGER NOT NULL,          -- how often somebody asked to send its dead letters once more
     created_at INTEGER NOT NULL

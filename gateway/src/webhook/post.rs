@@ -201,7 +201,7 @@ fn request(
     Request::post(target.path.as_str())
         .header(HOST, target.authority.as_str())
         .header(USER_AGENT, concat!("kentongan/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_TYPE, letter.media)
         .header(signature::ID, letter.id.as_str())
         .header(signature::TIMESTAMP, timestamp)
         .header(signature::SIGNATURE, signature)

@@ -172,7 +172,7 @@ pub(in crate::registry) fn read_subscriber(
 }
 
 /// Reads the columns `agencies, categories, coarse`, the first of which is `first`; nothing if a name is not known.
-fn read_limits(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Limits>> {
+pub(super) fn read_limits(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Limits>> {
     let agencies = named(row.get(first)?, Agency::from_name);
     let categories = named(row.get(first + 1)?, Category::from_name);
     let sight = if row.get(first + 2)? { Sight::Coarse } else { Sight::Exact };
@@ -183,12 +183,12 @@ fn read_limits(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Limits>> 
     }))
 }
 
-fn stored_agencies(limits: &Limits) -> Option<String> {
+pub(super) fn stored_agencies(limits: &Limits) -> Option<String> {
     let names: Vec<_> = limits.agencies.iter().map(Agency::name).collect();
     (limits.agencies != Agencies::ALL).then(|| names.join(","))
 }
 
-fn stored_categories(limits: &Limits) -> Option<String> {
+pub(super) fn stored_categories(limits: &Limits) -> Option<String> {
     let names: Vec<_> = limits.categories.iter().map(Category::name).collect();
     (limits.categories != Categories::ALL).then(|| names.join(","))
 }

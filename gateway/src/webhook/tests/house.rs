@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pipeline::{Agencies, Cursor, Entry, Time, ZoneId};
+use pipeline::{Cursor, Entry, Record, Time, ZoneId};
+use protocol::{Algorithm, Counters, Message, Nonce, Position};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -19,7 +20,7 @@ use crate::config::{JournalConfig, WebhookConfig};
 use crate::feed::Format;
 use crate::feed::testing::{record, town};
 use crate::journal::Journal;
-use crate::registry::{Webhook, WebhookId, WebhookSecret};
+use crate::registry::{Limits, Webhook, WebhookId, WebhookSecret};
 use crate::webhook::{DeadLetter, Ledger, WebhookParts, Webhooks, trust};
 
 /// Longer than anything here takes: a test that waits so long has failed.
@@ -93,10 +94,29 @@ impl House {
 
     /// Alerts in these zones: journaled and synced.
     pub(super) fn alerts(&mut self, zones: &[&str]) {
-        let entries: Vec<Entry> =
-            (self.last + 1..).zip(zones).map(|(at, zone)| record(at, zone).into()).collect();
+        let places = self.last + 1..;
+        self.journal(places.zip(zones).map(|(at, zone)| record(at, zone).into()).collect());
+    }
+
+    /// An alert with a place and a note: journaled and synced.
+    pub(super) fn telling(&mut self, note: &str) -> Record {
+        let message = Message {
+            position: Position::new(-79_666_200, 1_126_326_000),
+            note: Some(note),
+            ..Message::raise(Counters::new(1, 1), Nonce([5; 8]))
+        };
+        let plain = record(self.last + 1, "east");
+        let signed =
+            protocol::assemble(Algorithm::EdDsa, &plain.device, &message.encode(), &[0; 64]);
+        let record = Record { signed: signed.into(), ..plain };
+        self.journal(vec![record.clone().into()]);
+        record
+    }
+
+    /// Lines behind those that there are: journaled and synced.
+    pub(super) fn journal(&mut self, entries: Vec<Entry>) {
         self.journal.append(&entries).unwrap();
-        self.last += zones.len() as u64;
+        self.last = entries.last().unwrap().cursor().0;
         self.synced.send_replace(Cursor(self.last));
     }
 
@@ -152,8 +172,7 @@ pub(in crate::webhook) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webh
         allow_private: true,
         secret: WebhookSecret([number; 32]),
         zones: zones.iter().copied().map(ZoneId::new).collect(),
-        agencies: Agencies::ALL,
-        categories: vec![],
+        limits: Limits::default(),
         format: Format::Json,
         after: Cursor(0),
         retries: 0,

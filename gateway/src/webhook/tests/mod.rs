@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pipeline::Decision;
 use rcgen::{CertificateParams, KeyPair};
 use ring::hmac;
 use rustls::pki_types::PrivateKeyDer;
@@ -17,7 +18,9 @@ use self::house::{Answer, House, Target};
 use super::backoff::backoff;
 use crate::config::WebhookConfig;
 use crate::feed::Format;
-use crate::registry::Webhook;
+use crate::journal::testing::decision;
+use crate::registry::{Limits, Sight, Webhook};
+use crate::webhook::Ledger;
 
 fn config() -> WebhookConfig {
     WebhookConfig::default()
@@ -59,6 +62,35 @@ async fn events_are_written_as_the_webhook_asks() {
     let body: serde_json::Value = serde_json::from_str(&target.request().await.body).unwrap();
     assert_eq!((&body["type"], &body["data"]["type"]), (&"alert".into(), &"Feature".into()));
     assert_eq!(body["data"]["properties"]["zone"], "east");
+}
+
+#[tokio::test]
+async fn cap_is_posted_as_it_is_with_the_sight_of_the_webhook_and_without_decisions() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.change(|webhook| Some(Webhook { format: Format::Cap, ..webhook }));
+    house.start().await;
+    let journaled = house.telling("lantai 2");
+    let decided = Decision { raise: Some(Arc::new(journaled)), ..decision(2, 1) };
+    house.journal(vec![decided.into()]);
+    let exact = target.request().await;
+    assert_eq!(exact.header("content-type"), "application/cap+xml");
+    assert!(exact.body.starts_with("<?xml"), "{}", exact.body);
+    assert!(exact.body.contains("lantai 2") && exact.body.contains("<circle>-7.96662,112.6326"));
+    let coarse = Limits { sight: Sight::Coarse, ..Limits::default() };
+    house.change(|webhook| Some(Webhook { limits: coarse, ..webhook }));
+    house.telling("lantai 2");
+    let coarse = target.request().await;
+    assert!(
+        coarse.body.contains("<polygon>") && !coarse.body.contains("lantai"),
+        "{}",
+        coarse.body
+    );
+    let passed = |ledger: &Ledger| {
+        ledger.progress(id).unwrap().filter(|progress| progress.cursor.0 == 3).map(|_| ())
+    };
+    house.until(passed).await;
 }
 
 #[tokio::test]
