@@ -237,6 +237,7 @@ fn webhook_parts(
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
         webhooks: enrolled.webhooks.clone(),
+        routing: reload.routing(),
         synced: spine.synced.clone(),
         config: config.webhook.clone(),
         tls,

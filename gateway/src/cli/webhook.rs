@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use pipeline::{Neighbour, Routing, ZoneId};
 use serde::Serialize;
 
 use super::limits::{LimitArguments, LimitsAnswer};
@@ -13,6 +14,7 @@ use crate::feed::Format;
 use crate::ready::JOURNAL_FILE;
 use crate::registry::{Webhook, WebhookId, WebhookSecret};
 use crate::webhook::{self, Ledger, Progress, Target};
+use crate::{settings, zones};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhookCommand {
@@ -52,8 +54,16 @@ pub(super) struct AddArguments {
     #[arg(long)]
     url: String,
     /// Ids of zones, with commas
-    #[arg(long = "zone", value_delimiter = ',', required = true, num_args = 1)]
+    #[arg(
+        long = "zone",
+        value_delimiter = ',',
+        num_args = 1,
+        required_unless_present = "neighbour"
+    )]
     zones: Vec<String>,
+    /// Instead of zones, presses outside every zone, as routing names this neighbour for them, and what follows
+    #[arg(long, conflicts_with = "zones")]
+    neighbour: Option<String>,
     #[command(flatten)]
     limits: LimitArguments,
     /// How events are written: json; geojson, with a Feature as the data; or cap, where each alert is a document of the
@@ -100,7 +110,7 @@ struct AddAnswer {
 }
 
 fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let AddArguments { url, zones, limits, format, allow_private, json } = arguments;
+    let AddArguments { url, zones, neighbour, limits, format, allow_private, json } = arguments;
     Target::parse(url, *allow_private).map_err(|error| Failure::Usage(format!("--url {error}")))?;
     let after = webhook::newest(&config.data_dir.join(JOURNAL_FILE))
         .map_err(|error| Failure::Refused(error.to_string()))?;
@@ -109,7 +119,10 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
         url: Arc::from(url.as_str()),
         allow_private: *allow_private,
         secret: WebhookSecret(random()?),
-        zones: token::known_zones(zones, config)?,
+        zones: match neighbour {
+            Some(name) => vec![known_neighbour(name, config)?],
+            None => token::known_zones(zones, config)?,
+        },
         limits: limits.into(),
         format: *format,
         after,
@@ -124,6 +137,18 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
         writeln!(out, "id      {}\nsecret  {}", answer.id, answer.secret)?;
     }
     Ok(())
+}
+
+/// The neighbour of this name, as it stands among an alert's paged zones.
+fn known_neighbour(name: &str, config: &Config) -> Result<ZoneId, Failure> {
+    let zones = zones::load(&config.zones)?;
+    let routing = settings::load::<Routing>(config.routing.file.as_deref(), &zones)?;
+    let found = routing.neighbours.iter().find(|neighbour| neighbour.name() == name);
+    found.map(|neighbour| neighbour.zone.clone()).ok_or_else(|| {
+        let known: Vec<_> = routing.neighbours.iter().map(Neighbour::name).collect();
+        let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
+        Failure::Usage(format!("routing names no neighbour {name:?}; it names {known}"))
+    })
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pipeline::{Cursor, Entry, Record, Time, ZoneId};
+use pipeline::{Cursor, Entry, Record, Routing, Time, ZoneId};
 use protocol::{Algorithm, Counters, Message, Nonce, Position};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -36,6 +36,7 @@ pub(super) struct House {
     last: u64,
     synced: watch::Sender<Cursor>,
     webhooks: watch::Sender<Vec<Arc<Webhook>>>,
+    routing: watch::Sender<Arc<Routing>>,
     clock: Arc<AtomicU64>,
     pub(super) waits: Arc<Mutex<Vec<Duration>>>,
     pub(super) roots: RootCertStore,
@@ -53,6 +54,7 @@ impl House {
             last: 0,
             synced: watch::Sender::new(Cursor(0)),
             webhooks: watch::Sender::new(vec![]),
+            routing: watch::Sender::default(),
             clock: Arc::new(AtomicU64::new(1_772_000_000_000_000)),
             waits: Arc::default(),
             roots: RootCertStore::empty(),
@@ -71,6 +73,7 @@ impl House {
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town())),
             webhooks: self.webhooks.subscribe(),
+            routing: self.routing.subscribe(),
             synced: self.synced.subscribe(),
             config: self.config.clone(),
             tls: trust(self.roots.clone()),
