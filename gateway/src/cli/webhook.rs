@@ -70,6 +70,9 @@ pub(super) struct AddArguments {
     /// Common Alerting Protocol and nothing else is posted
     #[arg(long, default_value = "json", value_parser = format)]
     format: Format,
+    /// As long as it delivers, somebody listens in its zones: their alerts wait for an answer, as with an open feed
+    #[arg(long, conflicts_with = "neighbour")]
+    attends: bool,
     /// The address may be one that the internet does not route, and http://
     #[arg(long)]
     allow_private: bool,
@@ -110,7 +113,8 @@ struct AddAnswer {
 }
 
 fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let AddArguments { url, zones, neighbour, limits, format, allow_private, json } = arguments;
+    let AddArguments { url, zones, neighbour, limits, format, attends, .. } = arguments;
+    let AddArguments { allow_private, json, .. } = arguments;
     Target::parse(url, *allow_private).map_err(|error| Failure::Usage(format!("--url {error}")))?;
     let after = webhook::newest(&config.data_dir.join(JOURNAL_FILE))
         .map_err(|error| Failure::Refused(error.to_string()))?;
@@ -125,6 +129,7 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
         },
         limits: limits.into(),
         format: *format,
+        attends: *attends,
         after,
         retries: 0,
         created_at: now(),
@@ -159,6 +164,7 @@ struct ListAnswer {
     #[serde(flatten)]
     limits: LimitsAnswer,
     format: &'static str,
+    attends: bool,
     allow_private: bool,
     created_at: String,
     /// Entries of the journal that it has not passed yet, those of others among them.
@@ -210,6 +216,7 @@ fn answer(
         zones: webhook.zones.iter().map(ToString::to_string).collect(),
         limits: (&webhook.limits).into(),
         format: webhook.format.name(),
+        attends: webhook.attends,
         allow_private: webhook.allow_private,
         created_at: text_of(webhook.created_at),
         behind: newest.saturating_sub(cursor.0),

@@ -31,6 +31,7 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use attendance::Attending;
 pub use attendance::{Attendance, Attended};
 pub(crate) use audience::Audience;
 pub use cursor::{CursorCodec, CursorError};

@@ -81,6 +81,7 @@ CREATE TABLE webhook (
     categories TEXT,                   -- as a subscriber's
     coarse INTEGER NOT NULL,           -- as a subscriber's
     format TEXT NOT NULL,              -- how events are written: json, geojson, cap
+    attends INTEGER NOT NULL,          -- 1: as long as it delivers, somebody listens in its zones
     after INTEGER NOT NULL,            -- the journal's last cursor when it was added
     retries INTEGER NOT NULL,          -- how often somebody asked to send its dead letters once more
     created_at INTEGER NOT NULL

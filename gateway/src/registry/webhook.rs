@@ -68,6 +68,8 @@ pub struct Webhook {
     pub limits: Limits,
     /// How its events are written.
     pub format: Format,
+    /// Whether somebody listens behind it: as long as it delivers, its zones count as attended.
+    pub attends: bool,
     /// What was journaled up to here was before its time.
     pub after: Cursor,
     /// How often somebody asked to send its dead letters once more.
@@ -96,6 +98,7 @@ mod tests {
             zones: vec![],
             limits: Limits::default(),
             format: Format::Json,
+            attends: false,
             after: Cursor(0),
             retries: 0,
             created_at: Time(0),

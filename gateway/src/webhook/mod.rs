@@ -6,6 +6,7 @@
 
 mod backoff;
 mod ledger;
+mod line;
 mod metrics;
 mod outbox;
 mod post;
@@ -30,11 +31,12 @@ use self::outbox::Outbox;
 use self::post::Poster;
 use self::worker::{Shared, Worker};
 use crate::config::WebhookConfig;
+use crate::feed::Attendance;
 use crate::registry::{Webhook, WebhookId};
 
 pub use backoff::backoff;
 pub use ledger::{DeadLetter, LEDGER_FILE, Ledger, LedgerError, Progress};
-pub use post::{Cause, trust, trust_of_the_machine};
+pub use post::{Cause, Resolve, Resolving, resolve_with_the_machine, trust, trust_of_the_machine};
 pub use signature::sign;
 pub use target::{Target, TargetError, is_public};
 pub use worker::Pause;
@@ -59,6 +61,10 @@ pub struct WebhookParts {
     pub config: WebhookConfig,
     /// Whose certificates are believed.
     pub tls: Arc<ClientConfig>,
+    /// What looks up names.
+    pub resolve: Resolve,
+    /// Where an attending webhook is told of.
+    pub attendance: Arc<Attendance>,
     /// The gateway's clock.
     pub now: Arc<dyn Fn() -> Time + Send + Sync>,
     /// What waits between attempts.
@@ -97,7 +103,8 @@ impl Webhooks {
             shared: Arc::new(Shared {
                 outbox: Arc::new(outbox),
                 ledger,
-                poster: Poster { config: parts.config, tls: parts.tls },
+                poster: Poster { config: parts.config, tls: parts.tls, resolve: parts.resolve },
+                attendance: parts.attendance,
                 metrics: Metrics::new(),
                 synced: parts.synced,
                 now: parts.now,

@@ -11,7 +11,7 @@ use crate::feed::Format;
 use crate::registry::{Sight, Webhook, WebhookId, WebhookSecret};
 
 const SELECT: &str = "SELECT webhook_id, url, allow_private, secret, agencies, categories, coarse, format, \
-     after, retries, created_at FROM webhook ORDER BY created_at, webhook_id";
+     attends, after, retries, created_at FROM webhook ORDER BY created_at, webhook_id";
 
 impl Store {
     /// Lets events be posted to this webhook.
@@ -27,7 +27,7 @@ impl Store {
         }
         advance(&transaction)?;
         transaction.execute(
-            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 webhook.id.0,
                 webhook.url.as_ref(),
@@ -37,6 +37,7 @@ impl Store {
                 stored_categories(&webhook.limits),
                 webhook.limits.sight == Sight::Coarse,
                 webhook.format.name(),
+                webhook.attends,
                 webhook.after.0.cast_signed(),
                 webhook.retries,
                 to_stored(webhook.created_at),
@@ -112,8 +113,9 @@ fn read_webhook(connection: &Connection, row: &Row<'_>) -> Result<Webhook, Store
         zones: zones.collect::<Result<_, _>>()?,
         limits,
         format: format.ok_or(StoreError::DamagedWebhook(id))?,
-        after: Cursor(row.get::<_, i64>(8)?.cast_unsigned()),
-        retries: row.get(9)?,
-        created_at: from_stored(row.get(10)?),
+        attends: row.get(8)?,
+        after: Cursor(row.get::<_, i64>(9)?.cast_unsigned()),
+        retries: row.get(10)?,
+        created_at: from_stored(row.get(11)?),
     })
 }
