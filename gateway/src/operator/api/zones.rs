@@ -101,6 +101,13 @@ fn drill_until(
     zones.upwards(zone).filter_map(declared).max().filter(|until| *until > now)
 }
 
+/// Whoever decides, and the zone that they decide about.
+fn about_zone(api: &Api, headers: &HeaderMap, id: &str) -> Result<(Caller, ZoneId), Refusal> {
+    let caller = Caller::who_decides(api, headers)?;
+    let zone = caller.zone(id)?;
+    Ok((caller, zone))
+}
+
 /// Declares a drill, or ends it.
 pub(super) async fn drill(
     State(api): State<Arc<Api>>,
@@ -108,8 +115,7 @@ pub(super) async fn drill(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let zone = caller.zone(&id)?;
+    let (caller, zone) = about_zone(&api, &headers, &id)?;
     let DrillBody { duration_s, reason } = query::body(&headers, &body)?;
     let until = (api.now)() + span(&duration_s, 0)?;
     decide(&api, &caller, Demand::Drill { zone, until }, Some(reason)).await
@@ -122,8 +128,7 @@ pub(super) async fn set_posture(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let zone = caller.zone(&id)?;
+    let (caller, zone) = about_zone(&api, &headers, &id)?;
     let PostureBody { posture, reason } = query::body(&headers, &body)?;
     let posture = Posture::from_name(&posture).ok_or_else(|| {
         Refusal::Unfit("posture is one of routine, special, contingency".to_owned())
