@@ -10,10 +10,11 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "in_hand",
     "unindexed",
     "open_alerts",
+    "tracked_alerts",
     "incidents",
     "incident_places",
     "standings",
@@ -79,12 +80,20 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, open_alerts, incidents, incident_places, admission } =
-        *sizes;
+    let DeskSizes {
+        in_hand,
+        unindexed,
+        open_alerts,
+        tracked_alerts,
+        incidents,
+        incident_places,
+        admission,
+    } = *sizes;
     [
         in_hand,
         unindexed,
         open_alerts,
+        tracked_alerts,
         incidents,
         incident_places,
         admission.standings,

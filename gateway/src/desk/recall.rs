@@ -139,6 +139,7 @@ mod tests {
                 evidence: vec![],
                 standing: None,
                 raise: None,
+                place: None,
             })
         };
         let (now, horizon) = (Time(1_000_000), Span(100));

@@ -78,10 +78,11 @@ impl Desk {
         self.remember(&record, arrival);
         self.note_incident(&record, sender.place);
         let findings = self.admission.note(&record, &sender);
-        self.answering.raised(&record, &self.zones);
+        self.answering.journaled(&record, sender.place, &self.zones);
         let (device, zone) = (record.device, record.zone.clone());
         self.outputs.push_back(Output::Append(Entry::Message(record)));
         self.follow(findings, &sender, device, &zone, now);
+        self.tell_motions(now);
         self.hint(arrival);
     }
 

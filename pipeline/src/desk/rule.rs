@@ -8,6 +8,7 @@ use protocol::{AlertId, DeviceId};
 use super::receipts::Line;
 use super::{Desk, Output};
 use crate::admission::{Findings, Sender, Telling};
+use crate::answer::Tidings;
 use crate::{
     Act, Actor, Answer, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Time,
     Verdict, ZoneId,
@@ -18,6 +19,9 @@ const ENDED_AT_ONCE: usize = 256;
 
 /// Steps of alerts that are journaled at one time; the rest at the next.
 const CLIMBED_AT_ONCE: usize = 256;
+
+/// Alerts of which it is told at one time that they move or have gone quiet; the rest at the next.
+const TOLD_AT_ONCE: usize = 256;
 
 impl Desk {
     /// Does what is due: what a start found undone or another policy asks for, and the end of blocks.
@@ -46,6 +50,7 @@ impl Desk {
             self.conclude(decision, Some(index));
         }
         self.climb(now);
+        self.tell_motions(now);
     }
 
     /// Pages more people for alerts that nobody has answered in time.
@@ -56,6 +61,17 @@ impl Desk {
             let act = Act::Escalate { to: climb.to };
             let decision = Decision::about(Actor::Rule(climb.rule), act, &raise, now);
             self.conclude(decision, None);
+        }
+    }
+
+    /// Tells who moves, and who has gone quiet.
+    pub(super) fn tell_motions(&mut self, now: Time) {
+        for _ in 0..TOLD_AT_ONCE {
+            let Some(Tidings { raise, rule, act, place }) = self.answering.tidings(now) else {
+                break;
+            };
+            let about = Decision::about(Actor::Rule(rule), act, &raise, now);
+            self.conclude(Decision { place, ..about }, None);
         }
     }
 
@@ -205,6 +221,7 @@ impl Decision {
             evidence: vec![],
             standing: None,
             raise: None,
+            place: None,
         }
     }
 

@@ -13,7 +13,9 @@ use toml::de::DeTable;
 pub(crate) use codecs::Lasting;
 pub use rules::{CancelledRule, PhantomRule, Rules};
 pub(crate) use sections::GROUPS_MAX;
-pub use sections::{Corroboration, Held, Incident, Late, Press, Probation, Rates, Strikes, Surge};
+pub use sections::{
+    Corroboration, Held, Incident, Late, Motion, Press, Probation, Rates, Strikes, Surge,
+};
 
 use crate::settings::{Place, Problem, Reader};
 use crate::{Enrolment, Span, Time};
@@ -54,6 +56,8 @@ pub struct Policy {
     pub surge: Surge,
     /// Which alerts belong together.
     pub incident: Incident,
+    /// When it is told that whoever pressed moves, or has gone quiet.
+    pub motion: Motion,
     /// What puts a device on probation by itself.
     pub rules: Rules,
 }
@@ -80,6 +84,7 @@ impl Policy {
             corroboration: Corroboration::read(&mut reader),
             surge: Surge::read(&mut reader),
             incident: Incident::read(&mut reader),
+            motion: Motion::read(&mut reader),
             rules: Rules::read(&mut reader),
         };
         let mut problems = reader.finish();
@@ -152,6 +157,7 @@ impl Policy {
             self.corroboration.show(),
             self.surge.show(),
             self.incident.show(),
+            self.motion.show(),
             self.rules.show(),
         ]
         .concat()

@@ -8,6 +8,7 @@ mod confirm;
 mod identity;
 mod incident;
 mod model;
+mod motion;
 mod operators;
 mod oracle;
 mod press;
