@@ -137,6 +137,10 @@ impl Tracks {
         let named = if record.kind == Kind::Raise { record.joins } else { record.alert };
         let Some(cursor) = named.and_then(|alert| self.by_id.get(&alert)).copied() else { return };
         let Some(track) = self.tracks.get_mut(&cursor) else { return };
+        // While the index cannot be read, nobody knows at once whose alert that is.
+        if track.raise.device != record.device {
+            return;
+        }
         match record.kind {
             Kind::Cancel => track.over = true,
             Kind::Update => track.heard = Some(record.received_at),

@@ -9,6 +9,7 @@ mod identity;
 mod incident;
 mod model;
 mod motion;
+mod motion_model;
 mod operators;
 mod oracle;
 mod press;
