@@ -161,18 +161,19 @@ impl Answering {
         self.begin(raise, Some(step), record.received_at, zones);
     }
 
-    /// Takes a decision. `raise`: of the alert that it is about, where that is known; `waiting`: nobody has answered that
-    /// alert, as far as the lines tell.
+    /// Takes a decision. `raise`: of the alert that it is about, where that is known; `answer`: how far that alert is
+    /// answered, as far as is known.
     pub(crate) fn apply(
         &mut self,
         decision: &Decision,
         raise: Option<Arc<Record>>,
-        waiting: bool,
+        answer: &Answer,
         zones: &Zones,
     ) {
+        let waiting = *answer == Answer::Waiting;
         let at = decision.decided_at;
         self.latest = self.latest.max(at);
-        self.apply_motion(decision);
+        self.apply_motion(decision, answer);
         let known = decision.alert.is_some_and(|(_, cursor)| self.open.get(cursor).is_some());
         match (&decision.act, raise) {
             (Act::Acknowledge | Act::Assign { .. } | Act::Resolve(_), _) => self.close(decision),
@@ -201,7 +202,7 @@ impl Answering {
     }
 
     /// What a decision says about whoever pressed.
-    fn apply_motion(&mut self, decision: &Decision) {
+    fn apply_motion(&mut self, decision: &Decision, answer: &Answer) {
         let Some((_, cursor)) = decision.alert else { return };
         match (&decision.act, &decision.raise) {
             (Act::Moving { .. }, _) => {
@@ -212,6 +213,9 @@ impl Answering {
             (Act::Reopen, _) => self.tracks.set_over(cursor, false),
             (Act::Promote, Some(raise)) => {
                 self.tracks.begin(Arc::clone(raise), raise.stated().0);
+                if matches!(answer, Answer::Resolved { .. }) {
+                    self.tracks.set_over(cursor, true);
+                }
             }
             _ => {}
         }

@@ -100,6 +100,9 @@ pub struct Past {
     pub device_index: Option<DeviceIndex>,
     /// How that device was enrolled.
     pub enrolment: Enrolment,
+    /// How far the index knows the alert to be answered that a decision pages: what answered it may lie before the first
+    /// line that is told. Of other lines it counts for nothing.
+    pub answer: Answer,
 }
 
 /// A raise that an operator's demand is about, as journal, index and registry know it.

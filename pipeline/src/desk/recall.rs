@@ -68,7 +68,7 @@ impl Desk {
     }
 
     fn recall_decision(&mut self, decision: &Decision, past: &Past) {
-        self.count(decision, past.device_index);
+        self.count(decision, past.device_index, &past.answer);
         if self.unfinished.is_none() {
             self.unfinished = Unfinished::begin(decision, past.device_index);
         }

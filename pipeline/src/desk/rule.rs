@@ -165,16 +165,19 @@ impl Desk {
         self.conclude(decision, None);
     }
 
-    /// Lets a journaled decision count.
-    pub(super) fn count(&mut self, decision: &Decision, device: Option<DeviceIndex>) {
+    /// Lets a journaled decision count, about an alert that is answered as far as the index says by `indexed`.
+    pub(super) fn count(
+        &mut self,
+        decision: &Decision,
+        device: Option<DeviceIndex>,
+        indexed: &Answer,
+    ) {
         self.memory.decide(decision, self.config.remembered_max);
         let raise = decision.raise.clone().or_else(|| self.noticed(decision));
-        let waiting = decision.alert.is_some_and(|(alert, _)| {
-            self.memory.answer(alert, &Answer::Waiting) == Answer::Waiting
-        });
+        let answer = decision.alert.map(|(alert, _)| self.memory.answer(alert, indexed));
         self.admission.apply(decision, device);
         self.decide_incident(decision);
-        self.answering.apply(decision, raise, waiting, &self.zones);
+        self.answering.apply(decision, raise, &answer.unwrap_or_default(), &self.zones);
     }
 
     /// The raise that a surge's notice stands at.
@@ -194,7 +197,7 @@ impl Desk {
         decision.cursor = cursor;
         self.journaled = cursor;
         self.receipts.wait(cursor, Line::Nobody);
-        self.count(&decision, device);
+        self.count(&decision, device, &Answer::Waiting);
         let changes = decision.standing.is_some() || decision.promotes().is_some();
         let decided_at = decision.decided_at;
         self.outputs.push_back(Output::Append(Entry::Decision(decision)));

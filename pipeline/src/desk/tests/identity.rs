@@ -10,7 +10,7 @@ use protocol::{Counters, DeviceId, Label, Labels, Position};
 use std::sync::Arc;
 
 use super::super::*;
-use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
+use crate::{Answer, Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
 
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
@@ -347,6 +347,7 @@ impl World {
             self.bring(Input::Recalled(Past {
                 device_index: Some(DeviceIndex(record.device.0[0].into())),
                 enrolment: Enrolment::default(),
+                answer: Answer::Waiting,
                 entry: Entry::Message(record.clone()),
             }));
         }

@@ -30,7 +30,10 @@ fn pass_seconds(town: &mut Town, seconds: u64) {
 }
 
 fn resolve(town: &mut Town, alert: AlertId) {
-    let verdict = Verdict::Genuine;
+    resolve_as(town, alert, Verdict::Genuine);
+}
+
+fn resolve_as(town: &mut Town, alert: AlertId, verdict: Verdict) {
     town.demand(Demand::Resolve { alert, verdict }, Reach::Everywhere).unwrap();
 }
 
@@ -175,6 +178,20 @@ fn held_press_is_watched_from_its_promotion_on() {
         told(&town, held).last().map(|(_, act, seen)| (*act, *seen)),
         Some(("moving", line))
     );
+}
+
+#[test]
+fn held_press_that_was_resolved_is_not_watched_when_it_is_promoted() {
+    let mut town = Town::new();
+    town.prank(1, 3);
+    let held = town.press(1).message_id.alert();
+    resolve_as(&mut town, held, Verdict::Test);
+    town.press(2);
+    town.press(3);
+    assert_eq!(town.acts().last(), Some(&"promote"));
+    walk(&mut town, held, 500);
+    pass_seconds(&mut town, 100);
+    assert_eq!(told(&town, held), []);
 }
 
 #[test]

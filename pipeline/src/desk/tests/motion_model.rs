@@ -2,7 +2,7 @@
 
 use protocol::{AlertId, Counters, Kind, Position};
 
-use super::town::{MINUTE, Sent};
+use super::town::{MINUTE, Sent, answer_of};
 use crate::*;
 
 pub(super) const MOVING_EVERY: Span = MINUTE;
@@ -62,7 +62,8 @@ pub(super) fn motion(lines: &[Entry], alert: AlertId) -> Option<Motion> {
     };
     let paged = lines.iter().position(is_paged)?;
     let told = known(raise.stated().0);
-    let mut motion = Motion { told, last: raised, ..Motion::default() };
+    let over = matches!(answer_of(&lines[..paged], alert), Answer::Resolved { .. });
+    let mut motion = Motion { told, last: raised, over, ..Motion::default() };
     let (mut ids, mut newest) = (vec![alert], raise.counters);
     for (line, entry) in lines.iter().enumerate().skip(paged + 1) {
         match entry {
