@@ -10,7 +10,7 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "in_hand",
     "unindexed",
     "open_alerts",
@@ -24,6 +24,7 @@ const TABLES: [&str; 15] = [
     "models",
     "witnesses",
     "pending",
+    "placeless",
     "surge_presses",
     "rule_events",
 ];
@@ -103,6 +104,7 @@ fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
         admission.models,
         admission.witnesses,
         admission.pending,
+        admission.placeless,
         admission.surge_presses,
         admission.rule_events,
     ]

@@ -219,8 +219,8 @@ pub struct DeskConfig {
     pub in_hand_max: usize,
     /// Decisions that operators wait for; beyond them a request is refused as [`DecisionRefusal::Busy`].
     pub decisions_max: usize,
-    /// Presses kept as witnesses for held ones, presses counted by the rules, and places of incidents; the oldest are
-    /// forgotten first, so a full table confirms less, accuses less and brings less together.
+    /// Presses kept as witnesses for held ones, also while they have no place, presses counted by the rules, and places of
+    /// incidents; the oldest are forgotten first, so a full table confirms less, accuses less and brings less together.
     pub witnesses_max: usize,
     /// Held presses, and presses that a notice speaks of, kept so that they can be promoted; beyond them the oldest
     /// held one stays held, and a press of a surge is paged by itself.

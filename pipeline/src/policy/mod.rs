@@ -96,12 +96,16 @@ impl Policy {
     #[must_use]
     pub fn horizon(&self) -> Span {
         let rates = [self.rates.raise, self.rates.update, self.rates.heartbeat, self.rates.backlog];
-        // Whoever confirmed the oldest press that waits to be confirmed pressed before it.
-        let confirmed = Span(self.pending_window().0 + self.corroboration.window.0);
         // Whether an incident still grows is known only where its first alert is.
         let incident = Span(self.incident.lasts_max.0 + self.incident.window.0);
+        let confirmed = self.confirmed_window();
         let windows = [self.press.window, confirmed, self.rules.window_max(), incident];
         rates.iter().map(|quota| quota.per).chain(windows).max().unwrap_or_default()
+    }
+
+    /// How far back presses matter: whoever confirmed the oldest that waits to be confirmed pressed before it.
+    pub(crate) fn confirmed_window(&self) -> Span {
+        Span(self.pending_window().0 + self.corroboration.window.0)
     }
 
     /// How long a press that was not paged waits for others to confirm it.
