@@ -1,5 +1,6 @@
 //! One alert from the press to its end, through the real gateway and its commands: shown by `gateway feed`, taken up by one
-//! operator and refused to another, assigned, resolved, reopened. And a feed that loses its connection.
+//! operator and refused to another, assigned, resolved, reopened. A feed that loses its connection, and a sender who walks
+//! away.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -17,7 +18,7 @@ mod site;
 
 use device::Options;
 use operator::{Operator, ROOT};
-use protocol::{Algorithm, Position, Progress};
+use protocol::{Algorithm, Kind, Message, Position, Progress};
 use reader::{Reader, Relay};
 use serde_json::{Value, json};
 use site::{PATIENCE, Site};
@@ -193,4 +194,84 @@ async fn alert_that_nobody_answers_pages_the_zone_above() {
     siti.ctl(&["ack", &alert]).unwrap();
     feed.until(|event| is_act(event, "acknowledge")).await;
     assert!(feed.interrupt().await.success());
+}
+
+/// Somebody who has pressed, and goes on telling where they are.
+struct Walker {
+    sender: site::Sender,
+    alert: protocol::AlertId,
+}
+
+impl Walker {
+    const LAT_E7: i64 = -79_770_000;
+    /// Of latitude, in 1e-7 degrees.
+    const METRE_E7: i64 = 90;
+
+    async fn press(site: &Site, number: u8) -> Self {
+        let mut sender = site.enrolled(number, Algorithm::EdDsa);
+        let signed = sender.press(Position::new(Self::LAT_E7, 1_126_300_000));
+        let receipt = site.client(&Options::default()).send(&signed).await.unwrap().receipt;
+        Self { sender, alert: receipt.alert.unwrap() }
+    }
+
+    async fn walk(&mut self, site: &Site, metres: i64) {
+        let position = Position::new(Self::LAT_E7 + metres * Self::METRE_E7, 1_126_300_000);
+        let counters = self.sender.next_counters();
+        let update =
+            Message { alert: Some(self.alert), position, ..Message::new(Kind::Update, counters) };
+        let signed = self.sender.sign(&update);
+        site.client(&Options::default()).send(&signed).await.unwrap();
+    }
+
+    fn is(&self, event: &Value, name: &str) -> bool {
+        event["event"] == name && event["data"]["alert_id"] == json!(self.alert.to_string())
+    }
+}
+
+#[tokio::test]
+async fn whoever_walks_away_and_falls_silent_is_told_of_once_through_kills() {
+    let mut site = Site::prepare("policy.file = \"policy.toml\"\n");
+    // The shortest that there is.
+    std::fs::write(site.path("policy.toml"), "[motion]\nquiet_after = \"5s\"\n").unwrap();
+    site = site.start_serving().await;
+    let token = operator(&site, "siti", "operator").await.token;
+    let mut first = Walker::press(&site, 1).await;
+    first.walk(&site, 30).await;
+    first.walk(&site, 300).await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    let moving = feed.until(|event| first.is(event, "moving")).await;
+    assert_eq!(moving["data"]["actor"], json!({"rule": "motion"}));
+    assert_eq!(moving["data"]["position"]["lat"], json!(-7.974_3));
+    site.kill().await;
+    site.start().await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    let quiet = feed.until(|event| first.is(event, "quiet")).await;
+    assert_eq!(quiet["data"]["actor"], json!({"rule": "silence"}));
+    assert_eq!(quiet["data"]["position"], moving["data"]["position"]);
+    let operator = Operator { site: &site, token: token.clone(), ca: None };
+    let alert = first.alert.to_string();
+    let quiet = |shown: &Value| shown["motion"]["quiet_since"].is_string();
+    let shown = operator.wait(&["alert", &alert], quiet).await;
+    assert_eq!(shown["motion"]["moved_at"], moving["data"]["decided_at"]);
+
+    // Whatever would be told again is told before the next one is quiet.
+    site.kill().await;
+    site.start().await;
+    let mut second = Walker::press(&site, 2).await;
+    second.walk(&site, 0).await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    feed.until(|event| second.is(event, "quiet")).await;
+    let told = feed.seen().iter().filter_map(|event| event["event"].as_str());
+    let told: Vec<_> = told.filter(|name| matches!(*name, "moving" | "quiet")).collect();
+    assert_eq!(told, ["moving", "quiet", "quiet"]);
+
+    first.walk(&site, 310).await;
+    let operator = Operator { site: &site, token, ca: None };
+    operator.wait(&["alert", &alert], |shown| shown["motion"]["quiet_since"].is_null()).await;
+}
+
+/// `gateway feed` from the beginning.
+fn from_start(site: &Site, token: &str) -> std::process::Command {
+    let url = format!("http://{}", site.ready("operator_addr"));
+    site.command(&["feed", "--url", &url, "--token", token, "--from-start", "--json"])
 }

@@ -25,7 +25,8 @@ pub enum Format {
     Json,
     /// A `Feature` of GeoJSON (RFC 7946) with the same object as its properties.
     Geojson,
-    /// A document of the Common Alerting Protocol (CAP 1.2) for each alert; nothing for decisions and notices.
+    /// A document of the Common Alerting Protocol (CAP 1.2) for each alert; of decisions only for who moves
+    /// or has gone quiet, and nothing for notices.
     Cap,
 }
 

@@ -86,6 +86,7 @@ fn past() -> Vec<Entry> {
             ..Standing::default()
         }),
         raise: None,
+        place: None,
     };
     let promotion = Decision {
         cursor: Cursor(16),
@@ -118,6 +119,7 @@ pub(crate) fn decided(cursor: u64, on: u64, act: Act) -> Entry {
         evidence: vec![],
         standing: None,
         raise: None,
+        place: None,
     })
 }
 

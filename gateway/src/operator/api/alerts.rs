@@ -20,7 +20,7 @@ use crate::feed::{
     Content, CursorCodec, Feature, Flags, Place, decision_value, message_value, time_text,
 };
 use crate::registry::Sight;
-use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery};
+use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery, Motion};
 
 /// Messages, and decisions, that are shown with one alert, at most.
 const FOLLOWERS_MAX: u32 = 100;
@@ -69,6 +69,8 @@ struct AlertData {
     agencies: Vec<&'static str>,
     paged_zones: PagedData,
     last_position: Option<LastPlace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    motion: Option<MotionData>,
     #[serde(flatten)]
     content: Content,
 }
@@ -89,6 +91,25 @@ struct LastPlace {
     at: String,
     #[serde(flatten)]
     place: Place,
+}
+
+/// Whether whoever pressed moves or has gone quiet, as far as it was told.
+#[derive(Serialize)]
+struct MotionData {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_since: Option<String>,
+}
+
+impl MotionData {
+    fn new(motion: &Motion) -> Option<Self> {
+        let told = Self {
+            moved_at: motion.moved_at.map(time_text),
+            quiet_since: motion.quiet_since.map(time_text),
+        };
+        (told.moved_at.is_some() || told.quiet_since.is_some()).then_some(told)
+    }
 }
 
 impl AlertData {
@@ -129,6 +150,7 @@ impl AlertData {
                     PagedData::Zones(row.paged_zones.iter().map(ToString::to_string).collect())
                 }
             },
+            motion: MotionData::new(&row.motion),
             last_position: LastPlace::of(row, record.as_ref(), sight, volumes),
             content,
         }

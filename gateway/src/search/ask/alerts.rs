@@ -6,7 +6,7 @@ use pipeline::{Agencies, Answer, Cursor, Disposition, Scope, Time, Verdict, Zone
 use protocol::{AlertId, Category, DeviceId, Labels};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::answers::{self, AnswerState};
+use super::answers::{self, AnswerState, Motion};
 use super::{Pager, Period, bound, cursor, foreign, time};
 use crate::search::{Lookup, SearchError, index};
 
@@ -113,6 +113,8 @@ pub struct AlertRow {
     pub answer: Answer,
     /// Who was sent, since it was last opened.
     pub assigned_to: Option<Arc<str>>,
+    /// Whether whoever pressed moves or has gone quiet.
+    pub motion: Motion,
     /// Who is to answer.
     pub agencies: Agencies,
     /// The incident that it belongs to, by its first alert.
@@ -276,6 +278,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
     // One alert of a press carries it: what joined it is answered as that one is.
     let joins = row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId);
     let (answer, assigned_to) = answers::answer(connection, joins.unwrap_or(alert))?;
+    let motion = answers::motion(connection, joins.unwrap_or(alert))?;
     let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
     let mut paged_zones = vec![zone.clone()];
     for paged in index::zones(row, 9)?.into_iter().chain(climbed) {
@@ -298,6 +301,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         updates: u64::try_from(updates).unwrap_or_default(),
         answer,
         assigned_to,
+        motion,
         agencies: agencies(row)?,
         incident: row.get::<_, Option<[u8; 16]>>(11)?.map_or(alert, AlertId),
         paged_zones,

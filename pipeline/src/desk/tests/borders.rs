@@ -13,9 +13,7 @@ fn beside(metres: i64, radius_m: u32) -> Option<Position> {
 }
 
 fn raised(town: &mut Town, place: Option<Position>) -> Record {
-    town.send(1, Sent { place, ..Sent::raise() });
-    let Some(Entry::Message(record)) = town.journal.last() else { panic!("a raise is journaled") };
-    record.clone()
+    town.send(1, Sent { place, ..Sent::raise() }).0
 }
 
 #[test]

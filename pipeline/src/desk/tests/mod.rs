@@ -8,6 +8,8 @@ mod confirm;
 mod identity;
 mod incident;
 mod model;
+mod motion;
+mod motion_model;
 mod operators;
 mod oracle;
 mod press;
