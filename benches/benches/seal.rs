@@ -1,11 +1,14 @@
-//! The seal of datagrams: what a genuine one costs before its signature is checked, and what junk costs.
+//! Sealed datagrams: what a genuine one costs before its signature is checked, and what junk costs.
 #![allow(clippy::unwrap_used, reason = "a bench stops where its setup fails")]
 
 use std::hint::black_box;
 
 use benches::{DEVICE, Keys, REALM, signed};
+use coap_lite::Packet;
 use criterion::{Criterion, Throughput};
-use protocol::{Algorithm, Epoch, SealedUp, additional_data_up};
+use protocol::{
+    Algorithm, CoapRequest, DATAGRAM_LEN_MAX, Epoch, SealedUp, Token, additional_data_up,
+};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use seal::{EpochKeys, EpochSecret};
 
@@ -13,6 +16,7 @@ const EPOCH: Epoch = Epoch(3);
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    coap(&mut criterion);
     seal(&mut criterion);
     ciphers(&mut criterion);
     criterion.final_summary();
@@ -27,6 +31,30 @@ fn press() -> (Vec<u8>, Vec<u8>) {
     let signed = signed(&Keys::new().unwrap(), Algorithm::EdDsa, 1);
     let sealed = gateway().device(&DEVICE).seal_up(EPOCH, &DEVICE, &signed).unwrap();
     (signed, sealed)
+}
+
+/// What stands around the seal, by our reader and by a library: a press, and the junk that costs a library most.
+fn coap(criterion: &mut Criterion) {
+    let (_, sealed) = press();
+    let token = Token::new(b"tk").unwrap();
+    let press = CoapRequest { message_id: 1, token, payload: &sealed }.encode();
+    // Each zero is an option: the number of the one before, and no value.
+    let junk = [&[0x40, 0x02, 0, 1][..], &[0; DATAGRAM_LEN_MAX - 4]].concat();
+    let mut group = criterion.benchmark_group("CoAP");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a press: ours", |bencher| {
+        bencher.iter(|| assert!(CoapRequest::parse(black_box(&press)).is_ok()));
+    });
+    group.bench_function("a press: coap-lite", |bencher| {
+        bencher.iter(|| Packet::from_bytes(black_box(&press)).unwrap());
+    });
+    group.bench_function("options without end: ours", |bencher| {
+        bencher.iter(|| assert!(CoapRequest::parse(black_box(&junk)).is_err()));
+    });
+    group.bench_function("options without end: coap-lite", |bencher| {
+        bencher.iter(|| Packet::from_bytes(black_box(&junk)).unwrap());
+    });
+    group.finish();
 }
 
 fn seal(criterion: &mut Criterion) {

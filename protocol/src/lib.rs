@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod canonical;
+mod coap;
 mod envelope;
 mod ids;
 mod labels;
@@ -23,6 +24,7 @@ mod status_item;
 mod text;
 
 pub use canonical::{CanonicalError, check_canonical};
+pub use coap::{CoapReply, CoapRequest, DATAGRAM_LEN_MAX, Silence, Token};
 pub use envelope::{Algorithm, Envelope, EnvelopeError, SIGNED_LEN_MAX, assemble, to_be_signed};
 pub use ids::{AlertId, Boot, Counters, DeviceId, IdError, MessageId, Realm, Sequence, UnixMillis};
 pub use labels::{Label, Labels};

@@ -7,6 +7,7 @@
     reason = "a test stops where its setup fails"
 )]
 
+mod coap;
 mod fields;
 mod forgery;
 mod golden;
