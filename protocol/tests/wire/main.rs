@@ -15,5 +15,6 @@ mod keys;
 mod no_std;
 mod page;
 mod properties;
+mod sealed;
 mod strangers;
 mod vectors;
