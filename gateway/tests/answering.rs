@@ -7,63 +7,26 @@
     reason = "a test stops where its setup fails"
 )]
 
+#[path = "press/operator.rs"]
+mod operator;
 #[path = "answering/reader.rs"]
 mod reader;
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;
 
-use std::time::Duration;
-
 use device::Options;
+use operator::{Operator, ROOT};
 use protocol::{Algorithm, Position, Progress};
 use reader::{Reader, Relay};
 use serde_json::{Value, json};
 use site::{PATIENCE, Site};
 
-const ROOT: &str = "polres-malang-kota";
-
-/// Somebody with a token, on the command line.
-struct Operator<'a> {
-    site: &'a Site,
-    token: String,
-}
-
-impl<'a> Operator<'a> {
-    /// An operator whose token the gateway knows.
-    async fn new(site: &'a Site, name: &str, role: &str) -> Self {
-        let add = ["operator", "add", "--name", name, "--role", role, "--zones", ROOT];
-        let token = site.run(&add)["token"].as_str().unwrap().to_owned();
-        let operator = Self { site, token };
-        operator.wait(&["live"], |_| true).await;
-        operator
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Result<Value, String> {
-        let url = format!("http://{}", self.site.ready("operator_addr"));
-        let ctl = ["ctl", "--operator", &url, "--token", &self.token, "--json"];
-        let output = self.site.command(&[&ctl, arguments].concat()).output().unwrap();
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        Err(String::from_utf8(output.stderr).unwrap())
-    }
-
-    /// Asks until the answer will do: the index is a moment behind.
-    async fn wait(&self, arguments: &[&str], will_do: impl Fn(&Value) -> bool) -> Value {
-        let mut said = None;
-        let asked = async {
-            loop {
-                match self.ctl(arguments) {
-                    Ok(answer) if will_do(&answer) => return answer,
-                    other => said = Some(other),
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer.unwrap_or_else(|_| panic!("{arguments:?} never will do: {said:?}"))
-    }
+/// An operator whose token the gateway knows.
+async fn operator<'a>(site: &'a Site, name: &str, role: &str) -> Operator<'a> {
+    let operator = Operator::add(site, name, role);
+    operator.wait(&["live"], |_| true).await;
+    operator
 }
 
 /// A first press of a device of its own in klojen; the alert's id.
@@ -81,9 +44,9 @@ fn is_act(event: &Value, act: &str) -> bool {
 #[tokio::test]
 async fn an_alert_is_answered_by_one_and_everybody_sees_by_whom() {
     let site = Site::serve().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
-    let hadi = Operator::new(&site, "hadi", "supervisor").await;
-    let rina = Operator::new(&site, "rina", "read-only").await;
+    let siti = operator(&site, "siti", "operator").await;
+    let hadi = operator(&site, "hadi", "supervisor").await;
+    let rina = operator(&site, "rina", "read-only").await;
     let url = format!("http://{}", site.ready("operator_addr"));
     let feed = ["feed", "--url", &url, "--token", &siti.token, "--from-start", "--json", "--ack"];
     let mut feed = Reader::start(site.command(&feed));
@@ -131,7 +94,7 @@ async fn an_alert_is_answered_by_one_and_everybody_sees_by_whom() {
 #[tokio::test]
 async fn what_is_set_for_a_zone_is_shown_and_outlives_a_restart() {
     let mut site = Site::serve().await;
-    let hadi = Operator::new(&site, "hadi", "supervisor").await;
+    let hadi = operator(&site, "hadi", "supervisor").await;
     let reason = ["--reason", "match day"];
     hadi.ctl(&[&["posture", "polsek-klojen", "special"], &reason[..]].concat()).unwrap();
     hadi.ctl(&[&["drill", "polsek-klojen", "--for", "2h"], &reason[..]].concat()).unwrap();
@@ -146,13 +109,13 @@ async fn what_is_set_for_a_zone_is_shown_and_outlives_a_restart() {
     let token = hadi.token;
     assert!(site.stop().await.success());
     site.start().await;
-    Operator { site: &site, token }.wait(&["zones"], set).await;
+    Operator { site: &site, token, ca: None }.wait(&["zones"], set).await;
 }
 
 #[tokio::test]
 async fn feed_goes_on_behind_what_it_printed_whenever_its_connection_is_lost() {
     let mut site = Site::serve().await;
-    let token = Operator::new(&site, "siti", "operator").await.token;
+    let token = operator(&site, "siti", "operator").await.token;
     let relay = Relay::start(site.ready("operator_addr")).await;
     let url = format!("http://{}", relay.address);
     let feed = ["feed", "--url", &url, "--token", &token, "--from-start", "--json"];
@@ -192,7 +155,7 @@ async fn feed_that_is_refused_says_why_and_ends() {
 #[tokio::test]
 async fn sender_who_keeps_the_stream_open_hears_what_becomes_of_the_alert() {
     let site = Site::serve().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
+    let siti = operator(&site, "siti", "operator").await;
     let mut sender = site.enrolled(1, Algorithm::EdDsa);
     let signed = sender.press(Position::new(-79_770_000, 1_126_300_000));
     let client = site.client(&Options::default());
@@ -218,7 +181,7 @@ async fn alert_that_nobody_answers_pages_the_zone_above() {
     // The shortest that there is.
     std::fs::write(site.path("routing.toml"), "[escalation]\ndeadline = \"5s\"\n").unwrap();
     let site = site.start_serving().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
+    let siti = operator(&site, "siti", "operator").await;
     let url = format!("http://{}", site.ready("operator_addr"));
     let mut feed =
         Reader::start(site.command(&["feed", "--url", &url, "--token", &siti.token, "--json"]));

@@ -226,12 +226,13 @@ fn decision_data(decision: &Decision, sight: Sight) -> DecisionData<'_> {
     }
 }
 
-/// A decision of any kind, with the id that its event has.
+/// A decision of any kind as whoever has this sight is told it, with the id that its event has.
 pub(crate) fn decision_value(
     decision: &Decision,
+    sight: Sight,
     codec: &CursorCodec,
 ) -> serde_json::Result<serde_json::Value> {
-    let mut value = serde_json::to_value(decision_data(decision, Sight::Exact))?;
+    let mut value = serde_json::to_value(decision_data(decision, sight))?;
     if let Some(fields) = value.as_object_mut() {
         let id = codec.seal(decision.cursor);
         fields.insert("id".to_owned(), ascii(&id).into());

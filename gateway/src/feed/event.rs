@@ -147,7 +147,7 @@ fn write_cap(
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
     let message = decode(record);
-    let told = message.as_ref().filter(|_| sight == Sight::Exact);
+    let told = told(message.as_ref(), sight);
     // The place before the journal, sealed, names a deployment: no other has the same, and it is the same for ever.
     let deployment = codec.seal(Cursor(0));
     let place = place(message.as_ref(), record, sight);
@@ -176,8 +176,7 @@ fn write_data(
     let raised_at = record.raised_at.map(rfc3339);
     let page = promoted || record.disposition == Disposition::Paged;
     let is = |label| record.labels.contains(label).then_some(true);
-    // Words and the state of a phone belong to whoever may know where it is.
-    let told = message.as_ref().filter(|_| shape.sight == Sight::Exact);
+    let told = told(message.as_ref(), shape.sight);
     let data = EventData {
         alert_id: alert_id.as_ref().map(|text| ascii(text)),
         message_id: ascii(&message_id),
@@ -207,6 +206,11 @@ fn write_data(
     }
 }
 
+/// The message for those who are told its words and the state of the phone: whoever may know where it is.
+fn told<'a>(message: Option<&'a Message<'a>>, sight: Sight) -> Option<&'a Message<'a>> {
+    message.filter(|_| sight == Sight::Exact)
+}
+
 fn place(message: Option<&Message<'_>>, record: &Record, sight: Sight) -> Option<Place> {
     match (message.and_then(|message| message.position), record.site) {
         (Some(position), _) => Some(Place::new(&position, "message", sight)),
@@ -226,21 +230,25 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// What `record`'s message says.
-    pub(crate) fn of(record: &Record) -> Self {
+    /// What `record`'s message says to whoever has this sight.
+    pub(crate) fn of(record: &Record, sight: Sight) -> Self {
         let message = decode(record);
+        let told = told(message.as_ref(), sight);
         Self {
-            position: place(message.as_ref(), record, Sight::Exact),
-            battery: message.and_then(|message| message.battery).map(Percent::value),
-            note: message.and_then(|message| message.note).map(str::to_owned),
+            position: place(message.as_ref(), record, sight),
+            battery: told.and_then(|message| message.battery).map(Percent::value),
+            note: told.and_then(|message| message.note).map(str::to_owned),
         }
     }
 }
 
-/// A message as its event states it.
-pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
+/// A message as its event states it to whoever has this sight.
+pub(crate) fn message_value(
+    record: &Record,
+    sight: Sight,
+) -> serde_json::Result<serde_json::Value> {
     let mut text = vec![];
-    write_data(record, false, Shape::default(), &mut text)?;
+    write_data(record, false, Shape { sight, ..Shape::default() }, &mut text)?;
     serde_json::from_slice(&text)
 }
 

@@ -7,7 +7,9 @@ use super::place::Place;
 /// A thing that maps can show.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "Feature")]
-pub(super) struct Feature<'a, T: Serialize> {
+pub(crate) struct Feature<'a, T: Serialize> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     geometry: Option<Geometry>,
     properties: &'a T,
 }
@@ -23,11 +25,16 @@ enum Geometry {
 
 impl<'a, T: Serialize> Feature<'a, T> {
     /// What `properties` say, at `place` or in its cell; what has no place is a feature without geometry (section 3.2).
-    pub(super) fn new(place: Option<&Place>, properties: &'a T) -> Self {
+    pub(crate) fn new(place: Option<&Place>, properties: &'a T) -> Self {
         let geometry = place.map(|place| match place.cell() {
             Some(cell) => Geometry::Polygon([cell]),
             None => Geometry::Point(place.lon_lat()),
         });
-        Self { geometry, properties }
+        Self { id: None, geometry, properties }
+    }
+
+    /// The same, by a name of its own (section 3.2).
+    pub(crate) fn named(self, id: &'a str) -> Self {
+        Self { id: Some(id), ..self }
     }
 }

@@ -31,6 +31,7 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use attendance::Attending;
 pub use attendance::{Attendance, Attended};
 pub(crate) use audience::Audience;
 pub use cursor::{CursorCodec, CursorError};
@@ -38,6 +39,7 @@ pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
 pub(crate) use event::{Content, Flags, message_value, time_text};
+pub(crate) use geojson::Feature;
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;

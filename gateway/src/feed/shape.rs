@@ -30,6 +30,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Geojson, Self::Cap];
+
+    /// The format with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// The name that queries and metrics use.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -123,6 +123,12 @@ impl Answering {
         self.routing.reach_m(place)
     }
 
+    /// Who is told of a raise at `place`, which is outside every zone.
+    pub(crate) fn neighbours(&self, place: &Position) -> impl Iterator<Item = &ZoneId> {
+        let hearing = self.routing.neighbours.iter().filter(|it| it.hears_of(place));
+        hearing.map(|neighbour| &neighbour.zone)
+    }
+
     /// Whether an exercise flag counts in `zone` at `at`.
     pub(crate) fn is_drill(&self, zones: &Zones, zone: ZoneIndex, at: Time) -> bool {
         self.prepared.is_drill(zones, zone, at)

@@ -12,7 +12,7 @@ use super::memory::{Raised, Remembered};
 use super::{Demand, Desk, Output, Past, Reach, Recollected, Request};
 use crate::admission::Sender;
 use crate::{
-    Act, Actor, Answer, Decision, DeviceIndex, Disposition, Enrolment, Entry, Model, Record,
+    Act, Actor, Answer, Decision, DeviceIndex, Disposition, Enrolment, Entry, Model, Record, Scope,
     Standing, Time, Verdict,
 };
 
@@ -104,6 +104,7 @@ impl Unfinished {
         let request = Request {
             actor: Arc::clone(actor),
             reach: Reach::Everywhere,
+            scope: Scope::ALL,
             demand: Demand::Verdict { alert, verdict },
             reason: decision.reason.clone(),
         };

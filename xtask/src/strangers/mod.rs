@@ -68,11 +68,12 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
     tally.step("stranger lxml: the feed is valid CAP", || scene.cap(&python));
     tally.step("stranger curl: an operator", || scene.operate(&python));
     tally.step("stranger sqlite3", || queries::all(&scene.gateway.ready));
-    let Tokens { supervisor, reader, .. } = &scene.tokens;
+    let Tokens { supervisor, reader, limited, .. } = &scene.tokens;
     for (who, token, known) in [
         ("a supervisor", supervisor, false),
         ("a supervisor who knows ids", supervisor, true),
         ("a reader who knows ids", reader, true),
+        ("somebody limited who knows ids", limited, true),
     ] {
         let name = format!("stranger schemathesis: {who}");
         tally.step(&name, || scene.fuzz(&python, token, known));

@@ -325,7 +325,13 @@ impl World {
         let expected = self.expected(&demand);
         for (ticket, actor) in [(1 << 40, "ani"), (1 << 41, "budi")] {
             let (actor, demand) = (actor.into(), demand.clone());
-            let request = Request { actor, reach: Reach::Everywhere, demand, reason: None };
+            let request = Request {
+                actor,
+                reach: Reach::Everywhere,
+                scope: Scope::ALL,
+                demand,
+                reason: None,
+            };
             self.town.bring(Input::Decide { ticket: Ticket(ticket), request });
         }
         self.town.sync();

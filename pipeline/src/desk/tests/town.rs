@@ -237,7 +237,7 @@ impl Town {
         reach: Reach,
     ) -> Result<DecisionAnswer, DecisionRefusal> {
         let reason = Some("seen on site".into());
-        self.request(Request { actor: actor.into(), reach, demand, reason })
+        self.request(Request { actor: actor.into(), reach, scope: Scope::ALL, demand, reason })
     }
 
     pub(super) fn request(&mut self, request: Request) -> Result<DecisionAnswer, DecisionRefusal> {
