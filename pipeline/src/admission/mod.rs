@@ -318,7 +318,7 @@ impl Admission {
     fn model(&self, sender: &Sender, at: Time) -> Option<ModelNumber> {
         match &sender.model {
             Some(model) => self.models.find(model),
-            None => self.models.get(sender.device, at, self.policy.horizon()),
+            None => self.models.get(sender.device, at, self.policy.models_window()),
         }
     }
 
@@ -327,7 +327,7 @@ impl Admission {
             fleet: &self.fleet,
             models: &self.models,
             at: self.latest,
-            horizon: self.policy.horizon(),
+            models_window: self.policy.models_window(),
         }
     }
 

@@ -160,7 +160,7 @@ impl Admission {
                 fleet: &self.fleet,
                 models: &self.models,
                 at: self.latest,
-                horizon: policy.horizon(),
+                models_window: policy.models_window(),
             };
             self.surges.goes_on(&raiser, self.latest, &census);
         }

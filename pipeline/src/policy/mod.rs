@@ -92,15 +92,26 @@ impl Policy {
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
-    /// How far back messages must be recalled at a start, so that every window over them is whole.
+    /// How far back messages must be recalled at a start, so that every window over them is whole: also over what
+    /// devices said of their models before they pressed. A day at most.
     #[must_use]
     pub fn horizon(&self) -> Span {
+        // Whoever confirms a press, and whatever a rule counts, was of a model when it was raised.
+        let phantom = self.rules.phantom.iter().map(|rule| rule.window).max().unwrap_or_default();
+        let raised = self.confirmed_window().max(phantom);
+        Span(self.models_window().0 + raised.0).min(HORIZON_MAX)
+    }
+
+    /// How long what a device says of its model counts: as long as the longest window over messages.
+    #[must_use]
+    pub fn models_window(&self) -> Span {
         let rates = [self.rates.raise, self.rates.update, self.rates.heartbeat, self.rates.backlog];
         // Whether an incident still grows is known only where its first alert is.
         let incident = Span(self.incident.lasts_max.0 + self.incident.window.0);
         let confirmed = self.confirmed_window();
         let windows = [self.press.window, confirmed, self.rules.window_max(), incident];
-        rates.iter().map(|quota| quota.per).chain(windows).max().unwrap_or_default()
+        let longest = rates.iter().map(|quota| quota.per).chain(windows).max();
+        longest.unwrap_or_default().min(HORIZON_MAX)
     }
 
     /// How far back presses matter: whoever confirmed the oldest that waits to be confirmed pressed before it.

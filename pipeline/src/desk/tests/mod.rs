@@ -17,4 +17,5 @@ mod rates;
 mod restart;
 mod rules;
 mod strikes;
+mod surges;
 mod town;
