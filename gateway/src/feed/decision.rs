@@ -10,9 +10,9 @@ use protocol::{AlertId, Label};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
-use super::event::{TIME_LEN, ascii, hex, rfc3339};
 use super::geojson::Feature;
 use super::shape::{Format, Shape};
+use super::text::{TIME_LEN, ascii, hex, rfc3339};
 use crate::registry::Sight;
 
 /// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
