@@ -177,7 +177,7 @@ pub(super) fn encode(
 fn write(data: &impl Serialize, format: Format, out: &mut Vec<u8>) -> serde_json::Result<()> {
     match format {
         Format::Json | Format::Cap => serde_json::to_writer(out, data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::new(None, data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::at(None, data)),
     }
 }
 

@@ -69,7 +69,7 @@ impl Serialize for PagedZones<'_> {
 }
 
 /// Who answers, by name.
-struct AgencyNames(Agencies);
+pub(super) struct AgencyNames(pub(super) Agencies);
 
 impl Serialize for AgencyNames {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,7 +121,7 @@ pub(super) fn write_data(
     };
     match shape.format {
         Format::Json | Format::Cap => serde_json::to_writer(out, &data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::at(data.position.as_ref(), &data)),
     }
 }
 

@@ -7,6 +7,7 @@
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
+mod alerts;
 mod attendance;
 mod audience;
 mod backlog;
@@ -20,6 +21,7 @@ mod geojson;
 mod head;
 mod heads;
 mod http;
+mod incidents;
 mod lag;
 mod message;
 mod place;
