@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use pipeline::{Decision, Disposition, Record, Time};
 use protocol::{Category, Kind, Label};
 
-use super::event::{ascii, hex, rfc3339};
 use super::place::Place;
+use super::text::{ascii, hex, rfc3339};
 
 /// What a document is made of, beside the record.
 pub(super) struct Told<'a> {

@@ -11,10 +11,10 @@ use protocol::{AlertId, Label};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
-use super::event::{TIME_LEN, ascii, hex, rfc3339};
 use super::geojson::Feature;
 use super::place::Place;
 use super::shape::{Format, Shape};
+use super::text::{TIME_LEN, ascii, hex, rfc3339};
 use crate::registry::Sight;
 
 /// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
@@ -196,7 +196,7 @@ fn write(
 ) -> serde_json::Result<()> {
     match format {
         Format::Json | Format::Cap => serde_json::to_writer(out, data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::new(place, data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::at(place, data)),
     }
 }
 

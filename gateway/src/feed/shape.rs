@@ -14,6 +14,8 @@ pub enum View {
     /// Every alert and every decision.
     #[default]
     Alerts,
+    /// What incidents they come to.
+    Incidents,
 }
 
 /// How an event's data is written.
