@@ -77,7 +77,7 @@ impl Holder {
     fn limits(&self) -> Limits {
         match self {
             Self::Subscriber(subscriber) => subscriber.limits,
-            Self::Operator(_) => Limits::default(),
+            Self::Operator(operator) => operator.limits,
         }
     }
 

@@ -39,8 +39,8 @@ impl Audience {
         }
     }
 
-    /// Those who may see the alert of `record`.
-    pub(super) fn of_alert(record: &Record) -> Self {
+    /// Those who may see the message of `record`.
+    pub(crate) fn of_alert(record: &Record) -> Self {
         // An update need not say again what its raise said.
         let unsaid = record.kind != Kind::Raise && record.category == Category::Unspecified;
         let category = Some(record.category).filter(|_| !unsaid);
@@ -72,7 +72,9 @@ impl Audience {
     pub(crate) fn has(&self, entitlement: &Entitlement, limits: &Limits) -> bool {
         let mut zones = std::iter::once(&self.zone).chain(&self.also).chain(&self.to);
         zones.any(|zone| entitlement.allows(zone))
-            && self.alert.is_none_or(|(agencies, category)| limits.admit(agencies, category))
+            && self
+                .alert
+                .is_none_or(|(agencies, category)| limits.scope().admits(agencies, category))
     }
 }
 

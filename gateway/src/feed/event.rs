@@ -8,13 +8,13 @@
 use pipeline::{Act, Cursor, Disposition, Entry, Record};
 use protocol::Kind;
 
-use super::cap;
+use super::cap::{self, Again};
 use super::cursor::CursorCodec;
 use super::decision;
-use super::message::{decode, place, write_data};
+use super::message::{decode, place, told, write_data};
+use super::place::Place;
 use super::shape::{Format, Shape};
 use super::text::ascii;
-use crate::registry::Sight;
 
 /// Appends the event of `entry` in this shape to `out`. Returns whether there is one: heartbeats are not on the feed.
 pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
@@ -28,6 +28,13 @@ pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut 
         Entry::Message(record) => encode_message(record, false, shape, codec, out),
         Entry::Decision(decision) => match (&decision.act, &decision.raise) {
             (Act::Promote, Some(raise)) => encode_message(raise, true, shape, codec, out),
+            (Act::Moving { .. } | Act::Quiet { .. }, Some(raise))
+                if shape.format == Format::Cap =>
+            {
+                decision::begin(decision, out);
+                let place = decision::place(decision, shape.sight);
+                write_cap(raise, Some(Again::Told(decision)), place.as_ref(), None, codec, out)
+            }
             _ if shape.format == Format::Cap => {
                 out.truncate(start);
                 return false;
@@ -64,29 +71,29 @@ fn encode_message(
     out.extend_from_slice(b"\ndata: ");
     match shape.format {
         Format::Json | Format::Geojson => write_data(record, promoted, shape, out),
-        Format::Cap => write_cap(record, promoted, shape.sight, codec, out),
+        Format::Cap => {
+            let message = decode(record);
+            let told = told(message.as_ref(), shape.sight);
+            let place = place(message.as_ref(), record, shape.sight);
+            let (note, again) =
+                (told.and_then(|message| message.note), promoted.then_some(Again::Promoted));
+            write_cap(record, again, place.as_ref(), note, codec, out)
+        }
     }
 }
 
 /// Appends the document that shows `record`.
 fn write_cap(
     record: &Record,
-    promoted: bool,
-    sight: Sight,
+    again: Option<Again<'_>>,
+    place: Option<&Place>,
+    note: Option<&str>,
     codec: &CursorCodec,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    let message = decode(record);
-    let told = message.as_ref().filter(|_| sight == Sight::Exact);
     // The place before the journal, sealed, names a deployment: no other has the same, and it is the same for ever.
     let deployment = codec.seal(Cursor(0));
-    let place = place(message.as_ref(), record, sight);
-    let told = cap::Told {
-        sender: ascii(&deployment),
-        promoted,
-        place: place.as_ref(),
-        note: told.and_then(|message| message.note),
-    };
+    let told = cap::Told { sender: ascii(&deployment), again, place, note };
     cap::write(record, &told, out).map_err(serde_json::Error::io)
 }
 
@@ -101,6 +108,7 @@ mod tests {
 
     use super::*;
     use crate::feed::testing::record;
+    use crate::registry::Sight;
 
     fn encoded(record: &Record) -> String {
         let mut out = vec![];

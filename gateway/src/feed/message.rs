@@ -94,8 +94,7 @@ pub(super) fn write_data(
     let raised_at = record.raised_at.map(rfc3339);
     let page = promoted || record.disposition == Disposition::Paged;
     let is = |label| record.labels.contains(label).then_some(true);
-    // Words and the state of a phone belong to whoever may know where it is.
-    let told = message.as_ref().filter(|_| shape.sight == Sight::Exact);
+    let told = told(message.as_ref(), shape.sight);
     let data = EventData {
         alert_id: alert_id.as_ref().map(|text| ascii(text)),
         message_id: ascii(&message_id),
@@ -121,8 +120,13 @@ pub(super) fn write_data(
     };
     match shape.format {
         Format::Json | Format::Cap => serde_json::to_writer(out, &data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::at(data.position.as_ref(), &data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
     }
+}
+
+/// The message for those who are told its words and the state of the phone: whoever may know where it is.
+pub(super) fn told<'a>(message: Option<&'a Message<'a>>, sight: Sight) -> Option<&'a Message<'a>> {
+    message.filter(|_| sight == Sight::Exact)
 }
 
 /// Where it is: as the message says, or where its device is fixed.
@@ -145,21 +149,25 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// What `record`'s message says.
-    pub(crate) fn of(record: &Record) -> Self {
+    /// What `record`'s message says to whoever has this sight.
+    pub(crate) fn of(record: &Record, sight: Sight) -> Self {
         let message = decode(record);
+        let told = told(message.as_ref(), sight);
         Self {
-            position: place(message.as_ref(), record, Sight::Exact),
-            battery: message.and_then(|message| message.battery).map(Percent::value),
-            note: message.and_then(|message| message.note).map(str::to_owned),
+            position: place(message.as_ref(), record, sight),
+            battery: told.and_then(|message| message.battery).map(Percent::value),
+            note: told.and_then(|message| message.note).map(str::to_owned),
         }
     }
 }
 
-/// A message as its event states it.
-pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
+/// A message as its event states it to whoever has this sight.
+pub(crate) fn message_value(
+    record: &Record,
+    sight: Sight,
+) -> serde_json::Result<serde_json::Value> {
     let mut text = vec![];
-    write_data(record, false, Shape::default(), &mut text)?;
+    write_data(record, false, Shape { sight, ..Shape::default() }, &mut text)?;
     serde_json::from_slice(&text)
 }
 

@@ -35,12 +35,14 @@ mod stream;
 pub(crate) mod testing;
 mod text;
 
+pub(crate) use attendance::Attending;
 pub use attendance::{Attendance, Attended};
 pub(crate) use audience::Audience;
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
+pub(crate) use geojson::Feature;
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;

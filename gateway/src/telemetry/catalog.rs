@@ -96,6 +96,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ),
     ("gateway_search_lag_records", "Synced entries that are not indexed."),
     ("gateway_webhook_failing", "Webhooks whose next event was tried in vain."),
+    ("gateway_webhook_neighbours_missing", "Neighbours in routing that no webhook is for."),
     ("gateway_webhook_targets", "Webhooks that are served."),
 ];
 

@@ -16,7 +16,7 @@ pub(super) fn words(event: &Event) -> String {
     let data = data(event);
     let fields = match &*event.name {
         "alert" | "held" => alert(event, &data),
-        "decision" | "escalation" | "notice" => decision(event, &data),
+        "decision" | "escalation" | "moving" | "quiet" | "notice" => decision(event, &data),
         name => vec![plain(name), data.to_string()],
     };
     fields.join(" ")
@@ -75,7 +75,7 @@ fn decision(event: &Event, data: &Value) -> Vec<String> {
         text(data, "decided_at"),
         text(data, "zone"),
         text(data, "category"),
-        "-".to_owned(),
+        place(data.get("position")),
         who,
         text(data, "alert_id"),
         plain(act),
@@ -153,6 +153,12 @@ mod tests {
         assert_eq!(
             words(&event("escalation", &climbed)),
             "t z - - rule:deadline cd escalate paged=polres"
+        );
+        let quiet = json!({"decided_at": "t", "zone": "z", "actor": {"rule": "silence"}, "alert_id": "cd",
+            "act": "quiet", "position": {"lat": -7.96662, "lon": 112.6326, "radius_m": 12}});
+        assert_eq!(
+            words(&event("quiet", &quiet)),
+            "t z - -7.96662,112.63260~12m rule:silence cd quiet"
         );
         let notice =
             json!({"decided_at": "t", "zone": "z", "actor": {"rule": "surge"}, "alerts": 41});

@@ -162,7 +162,7 @@ impl Ledger {
         let alert = raise.message_id.alert();
         let back = !self.alerts.contains_key(&alert);
         if back {
-            if matches!(decision.act, Act::Moving | Act::Quiet) {
+            if matches!(decision.act, Act::Moving { .. } | Act::Quiet { .. }) {
                 return None;
             }
             self.add(raise, Audience::of_alert(raise), true)?;

@@ -149,7 +149,9 @@ fn entry(line: Line, cursor: u64, raises: &[Arc<Record>]) -> Option<Entry> {
         Line::Resolve(alert) => decided(alert, operator(), Act::Resolve(Verdict::Genuine)),
         Line::Reopen(alert) => decided(alert, operator(), Act::Reopen),
         Line::Verdict(alert) => decided(alert, operator(), Act::Verdict(Verdict::Genuine)),
-        Line::Moving(alert) => decided(alert, Actor::Rule(Rule::Motion), Act::Moving),
+        Line::Moving(alert) => {
+            decided(alert, Actor::Rule(Rule::Motion), Act::Moving { seen: Cursor(1) })
+        }
         Line::Escalate(alert, to) => {
             let to = to.map(|zone| ZoneId::new(ZONES[zone]));
             decided(alert, Actor::Rule(Rule::Deadline), Act::Escalate { to })
