@@ -39,7 +39,7 @@ impl Audience {
         }
     }
 
-    /// Those who may see the alert, or what follows of it, in `record`.
+    /// Those who may see the message of `record`.
     pub(crate) fn of_alert(record: &Record) -> Self {
         // An update need not say again what its raise said.
         let unsaid = record.kind != Kind::Raise && record.category == Category::Unspecified;

@@ -196,7 +196,7 @@ fn write(
 ) -> serde_json::Result<()> {
     match format {
         Format::Json | Format::Cap => serde_json::to_writer(out, data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::at(place, data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(place, data)),
     }
 }
 

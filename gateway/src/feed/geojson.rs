@@ -7,7 +7,7 @@ use super::place::Place;
 /// A thing that maps can show.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "Feature")]
-pub(crate) struct Feature<'a, G: Serialize, T: Serialize> {
+pub(crate) struct Feature<'a, T: Serialize, G: Serialize = Geometry> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     geometry: Option<G>,
@@ -23,20 +23,20 @@ pub(crate) enum Geometry {
     Polygon([[[f64; 2]; 5]; 1]),
 }
 
-impl<'a, T: Serialize> Feature<'a, Geometry, T> {
+impl<'a, T: Serialize> Feature<'a, T> {
     /// What `properties` say, at `place` or in its cell.
-    pub(crate) fn at(place: Option<&Place>, properties: &'a T) -> Self {
+    pub(crate) fn new(place: Option<&Place>, properties: &'a T) -> Self {
         let geometry = place.map(|place| match place.cell() {
             Some(cell) => Geometry::Polygon([cell]),
             None => Geometry::Point(place.lon_lat()),
         });
-        Self::new(geometry, properties)
+        Self::over(geometry, properties)
     }
 }
 
-impl<'a, G: Serialize, T: Serialize> Feature<'a, G, T> {
-    /// What `properties` say, shown by `geometry`; what has no place is a feature without one (section 3.2).
-    pub(super) fn new(geometry: Option<G>, properties: &'a T) -> Self {
+impl<'a, T: Serialize, G: Serialize> Feature<'a, T, G> {
+    /// What `properties` say, over `geometry`; what has no place is a feature without one (section 3.2).
+    pub(crate) fn over(geometry: Option<G>, properties: &'a T) -> Self {
         Self { id: None, geometry, properties }
     }
 

@@ -120,7 +120,7 @@ pub(super) fn write_data(
     };
     match shape.format {
         Format::Json | Format::Cap => serde_json::to_writer(out, &data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::at(data.position.as_ref(), &data)),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
     }
 }
 

@@ -174,6 +174,31 @@ async fn token_that_sees_more_is_told_what_it_comes_to_on_the_open_stream() {
 }
 
 #[tokio::test]
+async fn who_comes_back_too_late_is_told_what_is_missing_and_goes_on() {
+    let config = FeedConfig { incident_members_max: 2, ..FeedConfig::default() };
+    let mut city = City::start(config).await;
+    city.grant("token", &["town"], HOUR);
+    city.alert_of("east", None);
+    let mut client = city.connect("?view=incidents&from=start", "").await;
+    assert_eq!(told(&client.block().await.unwrap()).unwrap().0, 1);
+    let id = client.last_id.clone();
+    drop(client);
+    for _ in 0..3 {
+        city.alert_of("east", None);
+    }
+    let mut late = city.connect("?view=incidents", &id).await;
+    let gap = late.block().await.unwrap();
+    assert!(gap.contains("event: gap\ndata: {\"after\":\""), "{gap}");
+    let until = late.last_id.clone();
+    let rest = [late.block().await.unwrap(), late.block().await.unwrap()];
+    assert_eq!(rest.map(|block| told(&block).unwrap().0), [3, 4]);
+    // Whoever asks for what is kept asks for nothing that is missing.
+    let mut first = city.connect("?view=incidents&from=start", "").await;
+    assert_eq!(told(&first.block().await.unwrap()).unwrap().0, 3);
+    assert_eq!(city.connect("", &until).await.event().await, 3);
+}
+
+#[tokio::test]
 async fn stopping_gateway_tells_the_last_state_and_says_good_bye() {
     let mut city = City::start(FeedConfig::default()).await;
     city.grant("token", &["town"], HOUR);

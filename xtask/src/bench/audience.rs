@@ -45,6 +45,8 @@ const BEHIND_S: u64 = 60;
 const INDEX_PAUSE: Duration = Duration::from_millis(500);
 /// Feeds that take nothing.
 pub(super) const STALLED: u32 = 100;
+/// Scenario of the quake.
+const QUAKE: &str = "quake-malang";
 /// Scenario of everything that is compared.
 pub(super) const PHONES: &str = "steady-phones";
 
@@ -129,6 +131,37 @@ impl Bench<'_> {
                 "events/s",
             )
             .at_least(30_000.0),
+        ])
+    }
+
+    /// A quake of sixty thousand presses within eight minutes, as it happens, to a subscriber of incidents.
+    pub(super) fn quake_of_incidents(&self) -> Result<Vec<Row>> {
+        let ground = self.heard_ground(&[(QUAKE, &[])])?;
+        let out = ground.folder.path().join("watch.json");
+        let mut watch = self.feeds(&ground, "watch");
+        watch.args(["--duration", "30s"]).arg("--out").arg(&out).stdout(Stdio::null());
+        let watching = self.beside("loadtest feeds watch", &ground, &mut watch)?;
+        let report = self.replay(&ground, QUAKE, "config/slo/demo.toml", 1.0, &[])?;
+        watching.wait(LIMIT)?;
+        let found = read(&out)?;
+        ground.close()?;
+        let shown = |what: &str| number(&found, &format!("/found/shown/{what}"));
+        let received = number(&report, "/receipts/received")?;
+        Ok(vec![
+            Row::new(
+                "quake of 60,000, incidents told, busiest second",
+                shown("events_busiest_s")?,
+                "events/s",
+            )
+            .at_most(2_000.0),
+            Row::new("the same, in all", shown("events")?, "events"),
+            Row::new("the same, incidents", shown("incidents")?, "incidents"),
+            Row::new(
+                "the same, presses received and not counted",
+                received - shown("presses")?,
+                "presses",
+            )
+            .at_most(0.0),
         ])
     }
 

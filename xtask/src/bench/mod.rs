@@ -63,6 +63,8 @@ enum Part {
     Behind,
     /// Ten webhooks whose targets are dead.
     Hooks,
+    /// A quake of sixty thousand presses, to a subscriber of incidents.
+    Incidents,
 }
 
 /// The longest one measurement may take.
@@ -126,6 +128,9 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     }
     if wanted(Part::Hooks) {
         table.extend(bench.dead_webhooks()?);
+    }
+    if wanted(Part::Incidents) {
+        table.extend(bench.quake_of_incidents()?);
     }
     println!("\n{table}");
     if options.write {

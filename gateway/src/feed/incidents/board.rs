@@ -89,7 +89,7 @@ impl Board {
             let seen = incident.seen(|audience| self.viewer.sees(audience));
             Some((id, seen.map(|(member, _)| member.changed).max()?))
         });
-        Shelf::new(latest, ledger.after(), ledger.tip())
+        Shelf::new(latest, ledger.floor(), ledger.tip())
     }
 
     /// Opens it with this shelf. Readers lock a board and then the ledger, so the ledger is not to be locked by now.

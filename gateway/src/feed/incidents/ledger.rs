@@ -23,8 +23,8 @@ pub(super) struct Ledger {
     by_latest: BTreeMap<Cursor, AlertId>,
     /// Where each alert is: in which incident, and which of its members it is.
     alerts: HashMap<AlertId, (AlertId, usize)>,
-    /// The line behind which lies everything that was folded.
-    after: Cursor,
+    /// Incidents that changed last here or before may be missing.
+    floor: Cursor,
     /// The last line that was folded.
     tip: Cursor,
 }
@@ -87,14 +87,14 @@ impl Ledger {
             incidents: HashMap::new(),
             by_latest: BTreeMap::new(),
             alerts: HashMap::new(),
-            after: Cursor(0),
+            floor: Cursor(0),
             tip: Cursor(0),
         }
     }
 
     /// It begins with the line behind `after`.
     pub(super) fn begin(&mut self, after: Cursor) {
-        (self.after, self.tip) = (after, after);
+        (self.floor, self.tip) = (after, after);
     }
 
     /// The last line that was folded.
@@ -102,9 +102,9 @@ impl Ledger {
         self.tip
     }
 
-    /// The line behind which lies everything that was folded.
-    pub(super) fn after(&self) -> Cursor {
-        self.after
+    /// Incidents that changed last here or before may be missing.
+    pub(super) fn floor(&self) -> Cursor {
+        self.floor
     }
 
     /// Members that are kept.
@@ -134,8 +134,9 @@ impl Ledger {
         self.touch(incident, self.tip);
         changes.push(Change::Told { incident, cursor: self.tip, audience });
         while self.members > self.members_max {
-            let Some((_, oldest)) = self.by_latest.pop_first() else { break };
+            let Some((latest, oldest)) = self.by_latest.pop_first() else { break };
             self.remove(oldest);
+            self.floor = self.floor.max(latest);
             changes.push(Change::Left { incident: oldest });
         }
     }

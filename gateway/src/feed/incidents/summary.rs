@@ -158,7 +158,7 @@ pub(super) fn write(
     out.extend_from_slice(b"event: incident\ndata: ");
     match format {
         Format::Geojson => {
-            serde_json::to_writer(&mut *out, &Feature::new(hull.as_ref(), &data))?;
+            serde_json::to_writer(&mut *out, &Feature::over(hull.as_ref(), &data))?;
         }
         Format::Json | Format::Cap => serde_json::to_writer(&mut *out, &data)?,
     }

@@ -157,8 +157,8 @@ impl AlertData {
     }
 
     /// The alert as a feature of GeoJSON (RFC 7946 section 3.2), as the feed writes it.
-    fn feature(&self) -> impl Serialize + use<'_> {
-        Feature::at(self.content.position.as_ref(), self).named(&self.alert_id)
+    fn feature(&self) -> Feature<'_, Self> {
+        Feature::new(self.content.position.as_ref(), self).named(&self.alert_id)
     }
 }
 

@@ -18,7 +18,7 @@ use self::history::{Line, lines, writer};
 use self::model::summaries;
 use super::board::{Board, State};
 use super::follow::Lines;
-use super::shelf::{INTERVAL, Turn};
+use super::shelf::{INTERVAL, Shelf, Turn};
 use super::{Incidents, lock};
 use crate::clock;
 use crate::config::FeedConfig;
@@ -238,8 +238,14 @@ proptest! {
             }
             // Whoever has read everything misses nothing of what leaves.
             let reader = &house.readers[0];
-            prop_assert!(reader.board.look(super::shelf::Shelf::floor) <= reader.position);
+            prop_assert!(reader.board.look(Shelf::floor) <= reader.position);
         }
+        // Whoever has read nothing is told where what is missing ends: before all that is not.
+        let begun = house.expected(2, house.now).len();
+        house.read(2, 2);
+        let reader = &house.readers[2];
+        let is_missing = reader.shown.len() < begun;
+        prop_assert_eq!(is_missing, reader.board.look(Shelf::floor) > Cursor(0));
     }
 }
 
