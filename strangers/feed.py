@@ -24,7 +24,7 @@ CATEGORIES = (
 
 
 # What stands among alerts on a feed, and is not about whom we pressed for.
-OTHER_EVENTS = {"held", "decision", "notice", "escalation"}
+OTHER_EVENTS = {"held", "decision", "notice", "escalation", "moving", "quiet"}
 
 
 class Feed:

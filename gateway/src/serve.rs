@@ -118,13 +118,13 @@ pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError>
         journal: config.data_dir.join(JOURNAL_FILE),
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
-        attendance,
+        attendance: Arc::clone(&attendance),
         subscribers: Arc::clone(&enrolled.subscribers),
         operators: Arc::clone(&enrolled.operators),
         config: config.feed.clone(),
         now: Arc::new(clock::now),
     });
-    let webhooks = webhook_parts(config, &identity, &enrolled, &reload, &spine);
+    let webhooks = webhook_parts(config, &identity, &enrolled, &reload, &spine, attendance);
     runtime.spawn(Webhooks::open(webhooks)?.run());
     let tls = identity::operator_certificate(&config.operator)?.map(operator::tls).transpose()?;
     let ended = runtime.block_on(async {
@@ -225,6 +225,7 @@ fn webhook_parts(
     enrolled: &Loaded,
     reload: &Reload,
     spine: &Spine,
+    attendance: Arc<Attendance>,
 ) -> WebhookParts {
     let tls = webhook::trust_of_the_machine().unwrap_or_else(|error| {
         // A gateway without webhooks needs none, and one with webhooks must take alerts all the same.
@@ -237,9 +238,12 @@ fn webhook_parts(
         cursor_key: identity.cursor_key,
         zones: reload.zones(),
         webhooks: enrolled.webhooks.clone(),
+        routing: reload.routing(),
         synced: spine.synced.clone(),
         config: config.webhook.clone(),
         tls,
+        resolve: webhook::resolve_with_the_machine(),
+        attendance,
         now: Arc::new(clock::now),
         pause: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
     }

@@ -1,5 +1,6 @@
 //! One alert from the press to its end, through the real gateway and its commands: shown by `gateway feed`, taken up by one
-//! operator and refused to another, assigned, resolved, reopened. And a feed that loses its connection.
+//! operator and refused to another, assigned, resolved, reopened. A feed that loses its connection, and a sender who walks
+//! away.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,63 +8,26 @@
     reason = "a test stops where its setup fails"
 )]
 
+#[path = "press/operator.rs"]
+mod operator;
 #[path = "answering/reader.rs"]
 mod reader;
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;
 
-use std::time::Duration;
-
 use device::Options;
-use protocol::{Algorithm, Position, Progress};
+use operator::{Operator, ROOT};
+use protocol::{Algorithm, Kind, Message, Position, Progress};
 use reader::{Reader, Relay};
 use serde_json::{Value, json};
 use site::{PATIENCE, Site};
 
-const ROOT: &str = "polres-malang-kota";
-
-/// Somebody with a token, on the command line.
-struct Operator<'a> {
-    site: &'a Site,
-    token: String,
-}
-
-impl<'a> Operator<'a> {
-    /// An operator whose token the gateway knows.
-    async fn new(site: &'a Site, name: &str, role: &str) -> Self {
-        let add = ["operator", "add", "--name", name, "--role", role, "--zones", ROOT];
-        let token = site.run(&add)["token"].as_str().unwrap().to_owned();
-        let operator = Self { site, token };
-        operator.wait(&["live"], |_| true).await;
-        operator
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Result<Value, String> {
-        let url = format!("http://{}", self.site.ready("operator_addr"));
-        let ctl = ["ctl", "--operator", &url, "--token", &self.token, "--json"];
-        let output = self.site.command(&[&ctl, arguments].concat()).output().unwrap();
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        Err(String::from_utf8(output.stderr).unwrap())
-    }
-
-    /// Asks until the answer will do: the index is a moment behind.
-    async fn wait(&self, arguments: &[&str], will_do: impl Fn(&Value) -> bool) -> Value {
-        let mut said = None;
-        let asked = async {
-            loop {
-                match self.ctl(arguments) {
-                    Ok(answer) if will_do(&answer) => return answer,
-                    other => said = Some(other),
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer.unwrap_or_else(|_| panic!("{arguments:?} never will do: {said:?}"))
-    }
+/// An operator whose token the gateway knows.
+async fn operator<'a>(site: &'a Site, name: &str, role: &str) -> Operator<'a> {
+    let operator = Operator::add(site, name, role);
+    operator.wait(&["live"], |_| true).await;
+    operator
 }
 
 /// A first press of a device of its own in klojen; the alert's id.
@@ -81,9 +45,9 @@ fn is_act(event: &Value, act: &str) -> bool {
 #[tokio::test]
 async fn an_alert_is_answered_by_one_and_everybody_sees_by_whom() {
     let site = Site::serve().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
-    let hadi = Operator::new(&site, "hadi", "supervisor").await;
-    let rina = Operator::new(&site, "rina", "read-only").await;
+    let siti = operator(&site, "siti", "operator").await;
+    let hadi = operator(&site, "hadi", "supervisor").await;
+    let rina = operator(&site, "rina", "read-only").await;
     let url = format!("http://{}", site.ready("operator_addr"));
     let feed = ["feed", "--url", &url, "--token", &siti.token, "--from-start", "--json", "--ack"];
     let mut feed = Reader::start(site.command(&feed));
@@ -131,7 +95,7 @@ async fn an_alert_is_answered_by_one_and_everybody_sees_by_whom() {
 #[tokio::test]
 async fn what_is_set_for_a_zone_is_shown_and_outlives_a_restart() {
     let mut site = Site::serve().await;
-    let hadi = Operator::new(&site, "hadi", "supervisor").await;
+    let hadi = operator(&site, "hadi", "supervisor").await;
     let reason = ["--reason", "match day"];
     hadi.ctl(&[&["posture", "polsek-klojen", "special"], &reason[..]].concat()).unwrap();
     hadi.ctl(&[&["drill", "polsek-klojen", "--for", "2h"], &reason[..]].concat()).unwrap();
@@ -146,13 +110,13 @@ async fn what_is_set_for_a_zone_is_shown_and_outlives_a_restart() {
     let token = hadi.token;
     assert!(site.stop().await.success());
     site.start().await;
-    Operator { site: &site, token }.wait(&["zones"], set).await;
+    Operator { site: &site, token, ca: None }.wait(&["zones"], set).await;
 }
 
 #[tokio::test]
 async fn feed_goes_on_behind_what_it_printed_whenever_its_connection_is_lost() {
     let mut site = Site::serve().await;
-    let token = Operator::new(&site, "siti", "operator").await.token;
+    let token = operator(&site, "siti", "operator").await.token;
     let relay = Relay::start(site.ready("operator_addr")).await;
     let url = format!("http://{}", relay.address);
     let feed = ["feed", "--url", &url, "--token", &token, "--from-start", "--json"];
@@ -192,7 +156,7 @@ async fn feed_that_is_refused_says_why_and_ends() {
 #[tokio::test]
 async fn sender_who_keeps_the_stream_open_hears_what_becomes_of_the_alert() {
     let site = Site::serve().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
+    let siti = operator(&site, "siti", "operator").await;
     let mut sender = site.enrolled(1, Algorithm::EdDsa);
     let signed = sender.press(Position::new(-79_770_000, 1_126_300_000));
     let client = site.client(&Options::default());
@@ -218,7 +182,7 @@ async fn alert_that_nobody_answers_pages_the_zone_above() {
     // The shortest that there is.
     std::fs::write(site.path("routing.toml"), "[escalation]\ndeadline = \"5s\"\n").unwrap();
     let site = site.start_serving().await;
-    let siti = Operator::new(&site, "siti", "operator").await;
+    let siti = operator(&site, "siti", "operator").await;
     let url = format!("http://{}", site.ready("operator_addr"));
     let mut feed =
         Reader::start(site.command(&["feed", "--url", &url, "--token", &siti.token, "--json"]));
@@ -230,4 +194,105 @@ async fn alert_that_nobody_answers_pages_the_zone_above() {
     siti.ctl(&["ack", &alert]).unwrap();
     feed.until(|event| is_act(event, "acknowledge")).await;
     assert!(feed.interrupt().await.success());
+}
+
+/// Somebody who has pressed, and goes on telling where they are.
+struct Walker {
+    sender: site::Sender,
+    alert: protocol::AlertId,
+}
+
+impl Walker {
+    const LAT_E7: i64 = -79_770_000;
+    /// Of latitude, in 1e-7 degrees.
+    const METRE_E7: i64 = 90;
+
+    async fn press(site: &Site, number: u8) -> Self {
+        let mut sender = site.enrolled(number, Algorithm::EdDsa);
+        let signed = sender.press(Position::new(Self::LAT_E7, 1_126_300_000));
+        let receipt = site.client(&Options::default()).send(&signed).await.unwrap().receipt;
+        Self { sender, alert: receipt.alert.unwrap() }
+    }
+
+    async fn walk(&mut self, site: &Site, metres: i64) {
+        let position = Position::new(Self::LAT_E7 + metres * Self::METRE_E7, 1_126_300_000);
+        let counters = self.sender.next_counters();
+        let update =
+            Message { alert: Some(self.alert), position, ..Message::new(Kind::Update, counters) };
+        let signed = self.sender.sign(&update);
+        site.client(&Options::default()).send(&signed).await.unwrap();
+    }
+
+    fn is(&self, event: &Value, name: &str) -> bool {
+        event["event"] == name && event["data"]["alert_id"] == json!(self.alert.to_string())
+    }
+}
+
+#[tokio::test]
+async fn whoever_walks_away_and_falls_silent_is_told_of_once_through_kills() {
+    let mut site = Site::prepare("policy.file = \"policy.toml\"\n");
+    // The shortest that there is.
+    std::fs::write(site.path("policy.toml"), "[motion]\nquiet_after = \"5s\"\n").unwrap();
+    site = site.start_serving().await;
+    let token = operator(&site, "siti", "operator").await.token;
+    let mut first = Walker::press(&site, 1).await;
+    first.walk(&site, 30).await;
+    first.walk(&site, 300).await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    let moving = feed.until(|event| first.is(event, "moving")).await;
+    assert_eq!(moving["data"]["actor"], json!({"rule": "motion"}));
+    assert_eq!(moving["data"]["position"]["lat"], json!(-7.974_3));
+    site.kill().await;
+    site.start().await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    let quiet = feed.until(|event| first.is(event, "quiet")).await;
+    assert_eq!(quiet["data"]["actor"], json!({"rule": "silence"}));
+    assert_eq!(quiet["data"]["position"], moving["data"]["position"]);
+    let operator = Operator { site: &site, token: token.clone(), ca: None };
+    let alert = first.alert.to_string();
+    let quiet = |shown: &Value| shown["motion"]["quiet_since"].is_string();
+    let shown = operator.wait(&["alert", &alert], quiet).await;
+    assert_eq!(shown["motion"]["moved_at"], moving["data"]["decided_at"]);
+
+    // Whatever would be told again is told before the next one is quiet.
+    site.kill().await;
+    site.start().await;
+    let mut second = Walker::press(&site, 2).await;
+    second.walk(&site, 0).await;
+    let mut feed = Reader::start(from_start(&site, &token));
+    feed.until(|event| second.is(event, "quiet")).await;
+    let told = feed.seen().iter().filter_map(|event| event["event"].as_str());
+    let told: Vec<_> = told.filter(|name| matches!(*name, "moving" | "quiet")).collect();
+    assert_eq!(told, ["moving", "quiet", "quiet"]);
+
+    first.walk(&site, 310).await;
+    let operator = Operator { site: &site, token, ca: None };
+    operator.wait(&["alert", &alert], |shown| shown["motion"]["quiet_since"].is_null()).await;
+}
+
+#[tokio::test]
+async fn incident_is_printed_with_its_state_each_time_that_it_changes() {
+    let site = Site::serve().await;
+    let siti = operator(&site, "siti", "operator").await;
+    let alert = press(&site, 1).await;
+    let mut feed = from_start(&site, &siti.token);
+    feed.args(["--view", "incidents"]);
+    let mut feed = Reader::start(feed);
+    let state = |event: &Value, state: &str| {
+        event["event"] == "incident" && event["data"]["state"] == json!(state)
+    };
+    let waiting = feed.until(|event| state(event, "waiting")).await;
+    assert_eq!(
+        (&waiting["data"]["incident_id"], &waiting["data"]["count"]),
+        (&json!(alert), &json!(1))
+    );
+    siti.wait(&["ack", &alert], |_| true).await;
+    let acknowledged = feed.until(|event| state(event, "acknowledged")).await;
+    assert_eq!(acknowledged["data"]["incident_id"], json!(alert));
+}
+
+/// `gateway feed` from the beginning.
+fn from_start(site: &Site, token: &str) -> std::process::Command {
+    let url = format!("http://{}", site.ready("operator_addr"));
+    site.command(&["feed", "--url", &url, "--token", token, "--from-start", "--json"])
 }

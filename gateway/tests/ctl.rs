@@ -7,20 +7,19 @@
     reason = "a test stops where its setup fails"
 )]
 
+#[path = "press/operator.rs"]
+mod operator;
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;
 
 use std::fs;
-use std::process::Output;
-use std::time::Duration;
 
 use device::{Delivered, Options};
+use operator::{Operator, ROOT};
 use protocol::{Algorithm, Message, Nonce, Position, Status};
 use serde_json::Value;
-use site::{PATIENCE, Sender, Site};
-
-const ROOT: &str = "polres-malang-kota";
+use site::{Sender, Site};
 
 /// A gateway with a certificate of its own for operators.
 async fn serve() -> Site {
@@ -33,49 +32,9 @@ async fn serve() -> Site {
     site.start_serving().await
 }
 
-/// An operator on the command line.
-struct Operator<'a> {
-    site: &'a Site,
-    token: String,
-}
-
-impl<'a> Operator<'a> {
-    fn new(site: &'a Site, name: &str, role: &str) -> Self {
-        let add = ["operator", "add", "--name", name, "--role", role, "--zones", ROOT];
-        let added = site.run(&add);
-        Self { site, token: added["token"].as_str().unwrap().to_owned() }
-    }
-
-    fn output(&self, arguments: &[&str], ca: &str) -> Output {
-        let url = format!("https://{}", self.site.ready("operator_addr"));
-        let ctl = ["ctl", "--operator", &url, "--token", &self.token, "--ca", ca, "--json"];
-        self.site.command(&[&ctl, arguments].concat()).output().unwrap()
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Result<Value, String> {
-        let output = self.output(arguments, "operator.pem");
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        Err(String::from_utf8(output.stderr).unwrap())
-    }
-
-    /// Asks until the answer will do: tokens and the index are a moment behind.
-    async fn wait(&self, arguments: &[&str], will_do: impl Fn(&Value) -> bool) -> Value {
-        let mut said = None;
-        let asked = async {
-            loop {
-                match self.ctl(arguments) {
-                    Ok(answer) if will_do(&answer) => return answer,
-                    other => said = Some(other),
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        answer.unwrap_or_else(|_| panic!("{arguments:?} never will do: {said:?}"))
-    }
+/// An operator who believes that certificate.
+fn operator<'a>(site: &'a Site, name: &str, role: &str) -> Operator<'a> {
+    Operator { ca: Some("operator.pem"), ..Operator::add(site, name, role) }
 }
 
 async fn press(site: &Site, sender: &mut Sender) -> (String, Status) {
@@ -92,7 +51,7 @@ async fn press(site: &Site, sender: &mut Sender) -> (String, Status) {
 #[tokio::test]
 async fn operators_judge_block_and_unblock_from_the_command_line() {
     let site = serve().await;
-    let hadi = Operator::new(&site, "hadi", "supervisor");
+    let hadi = operator(&site, "hadi", "supervisor");
     let mut sender = site.enrolled(1, Algorithm::EdDsa);
     let device = sender.id.to_string();
     let (alert, status) = press(&site, &mut sender).await;
@@ -129,7 +88,7 @@ async fn operators_judge_block_and_unblock_from_the_command_line() {
 #[tokio::test]
 async fn what_is_refused_is_said_with_what_to_do() {
     let site = serve().await;
-    let rina = Operator::new(&site, "rina", "read-only");
+    let rina = operator(&site, "rina", "read-only");
     rina.wait(&["alerts"], |answer| answer["alerts"].is_array()).await;
     let id = "ab".repeat(16);
     let said = rina.ctl(&["verdict", &id, "prank"]).unwrap_err();
@@ -139,9 +98,9 @@ async fn what_is_refused_is_said_with_what_to_do() {
     let said = rina.ctl(&["alerts", "--limit", "1000"]).unwrap_err();
     assert!(said.contains("write 1 to 200"), "{said}");
     // The gateway's other certificate is not the operators'.
-    let wrong = rina.output(&["alerts"], site.ready("cert"));
+    let wrong = Operator { ca: Some(site.ready("cert")), ..rina }.output(&["alerts"]);
     assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
-    let nobody = Operator { site: &site, token: "mistyped".to_owned() };
+    let nobody = Operator { token: "mistyped".to_owned(), ..operator(&site, "nobody", "sre") };
     let said = nobody.ctl(&["live"]).unwrap_err();
     assert!(said.contains("unknown token"), "{said}");
 }

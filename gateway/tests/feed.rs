@@ -9,6 +9,8 @@
 
 #[path = "feed/city.rs"]
 mod city;
+#[path = "feed/incidents.rs"]
+mod incidents;
 
 use std::time::Duration;
 

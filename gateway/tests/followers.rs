@@ -247,5 +247,6 @@ fn decision(arrival: &Arrival, act: &Act) -> Entry {
         evidence: vec![],
         standing: None,
         raise: Some(Arc::new(raise)),
+        place: None,
     })
 }

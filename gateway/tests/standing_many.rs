@@ -69,6 +69,7 @@ fn decision(number: u32, now: Time) -> Decision {
         evidence: vec![],
         standing: Some(Standing { strikes: strikes.into(), ..Standing::default() }),
         raise: None,
+        place: None,
     }
 }
 

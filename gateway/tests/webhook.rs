@@ -3,9 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops where its setup fails"
 )]
 
+#[path = "press/operator.rs"]
+mod operator;
 #[path = "press/site.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod site;
@@ -17,15 +20,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use device::Options;
-use protocol::Algorithm;
+use operator::{Operator, ROOT};
+use protocol::{AlertId, Algorithm, Kind, Message, MessageId, Position};
 use ring::hmac;
 use serde_json::Value;
 use site::{PATIENCE, Sender, Site};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-
-const ROOT: &str = "polres-malang-kota";
 
 #[tokio::test]
 async fn webhook_is_sent_every_press_whatever_happens_to_gateway_and_target() {
@@ -98,11 +100,81 @@ async fn address_inside_is_refused_when_it_is_added_or_when_it_is_reached() {
     assert!(target.requests.try_recv().is_err());
 }
 
+#[tokio::test]
+async fn neighbour_is_posted_presses_outside_every_zone_and_what_follows() {
+    let site = Site::prepare("routing.file = \"routing.toml\"\n");
+    let routing = "[[neighbour]]\nname = \"batu\"\narea = [112.0, -8.2, 112.5, -7.5]\n[[neighbour]]\nname = \"sea\"\n";
+    std::fs::write(site.path("routing.toml"), routing).unwrap();
+    let site = site.start_serving().await;
+    site.metric("gateway_webhook_neighbours_missing", |missing| missing == 2.0).await;
+    let (mut batu, mut sea) = (Target::start().await, Target::start().await);
+    for (name, target) in [("batu", &mut batu), ("sea", &mut sea)] {
+        let url = format!("http://{}/", target.address);
+        let add = ["webhook", "add", "--url", &url, "--neighbour", name, "--allow-private"];
+        target.secret = site.run(&add)["secret"].as_str().unwrap().to_owned();
+        let checked = site.command(&["routing", "check"]).output().unwrap().stdout;
+        let told_nothing =
+            String::from_utf8(checked).unwrap().contains("neighbour sea is told nothing");
+        assert_eq!(told_nothing, name == "batu");
+    }
+    let nobody = ["webhook", "add", "--url", "https://a.example/", "--neighbour", "kediri"];
+    let refused = site.command(&nobody).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("it names batu, sea"));
+    site.metric("gateway_webhook_neighbours_missing", |missing| missing == 0.0).await;
+
+    let mut sender = site.enrolled(1, Algorithm::EdDsa);
+    press_at(&site, &mut sender, Position::new(-79_770_000, 1_126_300_000)).await;
+    press(&site, &mut sender).await;
+    let mut other = site.enrolled(2, Algorithm::EdDsa);
+    let in_batu = press_at(&site, &mut other, Position::new(-78_700_000, 1_124_900_000)).await;
+    let counters = other.next_counters();
+    let update = other
+        .sign(&Message { alert: Some(AlertId(in_batu.0)), ..Message::new(Kind::Update, counters) });
+    site.client(&Options::default()).send(&update).await.unwrap();
+    let mut third = site.enrolled(3, Algorithm::EdDsa);
+    let at_sea = press_at(&site, &mut third, Position::new(-90_000_000, 1_126_300_000)).await;
+    for target in [&mut batu, &mut sea] {
+        let (_, raise) = target.request().await;
+        let data = &raise["data"];
+        assert_eq!(
+            (&data["kind"], &data["message_id"]),
+            (&"raise".into(), &in_batu.to_string().into())
+        );
+        assert_eq!((&data["zone"], &data["page"]), (&ROOT.into(), &true.into()));
+        let told = serde_json::json!([ROOT, "neighbour:batu", "neighbour:sea"]);
+        assert_eq!(data["paged_zones"], told);
+        assert!(data["flags"].as_array().unwrap().contains(&"outside_zones".into()));
+        let (_, update) = target.request().await;
+        let data = &update["data"];
+        assert_eq!(
+            (&data["kind"], &data["alert_id"]),
+            (&"update".into(), &in_batu.to_string().into())
+        );
+    }
+    let (_, raise) = sea.request().await;
+    assert_eq!(raise["data"]["message_id"], at_sea.to_string());
+    let siti = Operator::add(&site, "siti", "operator");
+    siti.wait(&["ack", &at_sea.to_string()], |_| true).await;
+    siti.ctl(&["ack", &in_batu.to_string()]).unwrap();
+    // The press at sea is nothing to batu: the next that it hears is the answer to its own.
+    let (_, answer) = batu.request().await;
+    assert_eq!(
+        (&answer["type"], &answer["data"]["act"]),
+        (&"decision".into(), &"acknowledge".into())
+    );
+    assert_eq!(answer["data"]["alert_id"], in_batu.to_string());
+}
+
 /// A press that was received; its message id.
 async fn press(site: &Site, sender: &mut Sender) -> String {
-    let signed = sender.press(None);
+    press_at(site, sender, None).await.to_string()
+}
+
+async fn press_at(site: &Site, sender: &mut Sender, place: Option<Position>) -> MessageId {
+    let signed = sender.press(place);
     site.client(&Options::default()).send(&signed).await.unwrap();
-    signed.id().to_string()
+    signed.id()
 }
 
 /// Ends the gateway as a power cut would.

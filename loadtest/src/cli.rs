@@ -144,10 +144,11 @@ pub struct FeedsArgs {
     /// What is done with them.
     #[arg(long, value_enum)]
     pub behaviour: Behaviour,
-    /// How many; `drain` opens one.
+    /// How many; `drain` and `watch` open one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub feeds: usize,
-    /// How long idle and stalled ones are kept; how long `drain` waits for another event.
+    /// How long idle and stalled ones are kept; how long `drain` waits for another event, and `watch`
+    /// for another change.
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
     /// `drain` ends after so many events; by default when no more come.

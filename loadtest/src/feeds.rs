@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::resources::Process;
 use crate::subscriber::{FeedError, Source, client, open, open_at};
+use crate::watch::Shown;
 
 /// Feeds that are being opened at any time.
 const OPENING: usize = 64;
@@ -27,6 +28,8 @@ pub enum Behaviour {
     Stall,
     /// Open one from the beginning of the journal and read to its end.
     Drain,
+    /// Open one of incidents and count what it shows, until nothing changes any more.
+    Watch,
 }
 
 /// What was found.
@@ -48,6 +51,9 @@ pub struct Found {
     pub seconds: f64,
     /// Events a second.
     pub events_per_s: f64,
+    /// What a feed of incidents showed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
 }
 
 /// Opens `planned` feeds, weighs them, and lets them be for `duration`.

@@ -30,3 +30,4 @@ pub mod saturate;
 pub mod slo;
 pub mod subscriber;
 pub mod verdict;
+pub mod watch;

@@ -23,7 +23,7 @@ use loadtest::run::{RunError, Setup};
 use loadtest::saturate::{Saturation, saturate};
 use loadtest::slo::Slo;
 use loadtest::subscriber::Source;
-use loadtest::{feeds, idle, run};
+use loadtest::{feeds, idle, run, watch};
 use serde_json::json;
 use simulator::network::Network;
 
@@ -195,6 +195,7 @@ fn read_feeds(args: &FeedsArgs) -> anyhow::Result<u8> {
             Behaviour::Idle => feeds::idle(source, args.feeds, process, args.duration).await,
             Behaviour::Stall => feeds::stall(source, args.feeds, process, args.duration).await,
             Behaviour::Drain => feeds::drain(source, args.events, args.duration).await,
+            Behaviour::Watch => watch::watch(source, args.duration).await,
         }
     });
     let found = found.map_err(RunError::from)?;

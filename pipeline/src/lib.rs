@@ -33,8 +33,8 @@ pub use record::{
     STRIKES_MAX, Standing, Strike, Verdict,
 };
 pub use routing::{
-    Agencies, Agency, AgencyRule, Case, DeadlineRule, Posture, ROUTING_VARIABLE_PREFIX, Risk,
-    Routing,
+    Agencies, Agency, AgencyRule, Area, Case, Categories, DeadlineRule, Neighbour, Posture,
+    ROUTING_VARIABLE_PREFIX, Risk, Routing, Scope,
 };
 pub use strangers::{
     AddressStanding, Asking, Cost, CostConfig, CostTable, FairQueue, Ladder, LadderConfig, Load,

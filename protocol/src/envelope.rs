@@ -236,15 +236,23 @@ fn sig_structure(protected: &[u8], realm: &Realm, message: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Runs an encoder over a fresh vector; writing to memory cannot fail.
+/// Runs an encoder over a fresh vector.
 pub(crate) fn encode(
     capacity: usize,
     write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Result<(), EncodeError<Infallible>>,
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(capacity);
-    let written = write(&mut Encoder::new(&mut bytes));
-    debug_assert!(written.is_ok(), "a vector takes every byte");
+    append(&mut bytes, write);
     bytes
+}
+
+/// Runs an encoder over the end of `bytes`; writing to memory cannot fail.
+pub(crate) fn append(
+    bytes: &mut Vec<u8>,
+    write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Result<(), EncodeError<Infallible>>,
+) {
+    let written = write(&mut Encoder::new(bytes));
+    debug_assert!(written.is_ok(), "a vector takes every byte");
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use std::sync::LazyLock;
 use bolero::check;
 use ciborium::Value;
 use protocol::{
-    CanonicalError, Envelope, Label, Message, Realm, Receipt, StatusItem, assemble,
-    check_canonical, to_be_signed,
+    CanonicalError, CoapReply, CoapRequest, Envelope, Label, Message, Realm, Receipt, SealedDown,
+    SealedUp, StatusItem, assemble, assemble_down, assemble_up, check_canonical, to_be_signed,
 };
 
 /// Longer inputs find nothing that shorter ones do not: every loop runs over items, and nesting is bounded.
@@ -28,7 +28,9 @@ static GOLDEN: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let mut paths: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "cbor"));
+    paths.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "cbor" || extension == "coap")
+    });
     paths.sort();
     paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
 });
@@ -57,6 +59,8 @@ fn every_decoder(bytes: &[u8]) {
     accepted_envelope_has_one_spelling(bytes);
     accepted_receipt_is_stable(bytes);
     accepted_status_item_is_stable(bytes);
+    accepted_seal_has_one_spelling(bytes);
+    accepted_datagram_is_what_another_implementation_reads(bytes);
 }
 
 fn canonical_check_agrees_with_another_implementation(bytes: &[u8]) {
@@ -151,6 +155,32 @@ fn accepted_status_item_is_stable(bytes: &[u8]) {
     assert!(bytes.ends_with(rest) && rest.len() < bytes.len(), "a reader gets on");
     let Some(item) = item else { return };
     assert_eq!(StatusItem::decode(&item.encode()), Ok((Some(item), [].as_slice())));
+}
+
+fn accepted_seal_has_one_spelling(bytes: &[u8]) {
+    if let Ok(SealedUp { epoch, device, iv, ciphertext }) = SealedUp::parse(bytes) {
+        assert_eq!(check_canonical(bytes), Ok(()));
+        assert_eq!(assemble_up(epoch, &device, &iv, ciphertext), bytes);
+    }
+    if let Ok(SealedDown { iv, ciphertext }) = SealedDown::parse(bytes) {
+        assert_eq!(check_canonical(bytes), Ok(()));
+        assert_eq!(assemble_down(&iv, ciphertext), bytes);
+    }
+}
+
+fn accepted_datagram_is_what_another_implementation_reads(bytes: &[u8]) {
+    if let Ok(request) = CoapRequest::parse(bytes) {
+        let theirs = coap_lite::Packet::from_bytes(bytes).unwrap();
+        assert_eq!(theirs.header.message_id, request.message_id);
+        assert_eq!(theirs.get_token(), request.token.as_bytes());
+        assert_eq!(theirs.payload, request.payload);
+        assert_eq!(CoapRequest::parse(&request.encode()), Ok(request));
+        accepted_seal_has_one_spelling(request.payload);
+    }
+    if let Ok(reply) = CoapReply::parse(bytes) {
+        assert_eq!(coap_lite::Packet::from_bytes(bytes).unwrap().payload, reply.payload);
+        assert_eq!(CoapReply::parse(&reply.encode()), Ok(reply));
+    }
 }
 
 /// `bytes` with each edit made in turn: overwrite, insert, remove, cut, or repeat a piece.

@@ -215,6 +215,17 @@ pub(crate) fn bound_to<T>(cores: &[usize], start: impl FnOnce() -> Result<T>) ->
     started
 }
 
+/// The same command, yielding the processor to whoever else wants it: a client that loads the machine on purpose must not
+/// disturb the one beside it that measures.
+pub(crate) fn yielding(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
+}
+
 fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

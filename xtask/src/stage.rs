@@ -146,16 +146,16 @@ impl Site {
         self.token(&["subscriber", "add", "--zones", zones, "--expires", "30d"])
     }
 
-    /// Makes a token of this role for `zones` (several with commas) that expires after so long, and returns it.
+    /// Makes a token of this role for `zones` (several with commas), with more options, and returns it.
     pub(crate) fn operator(
         &self,
         name: &str,
         role: &str,
         zones: &str,
-        expires: &str,
+        more: &[&str],
     ) -> Result<String> {
         let who = ["operator", "add", "--name", name, "--role", role];
-        self.token(&[who.as_slice(), &["--zones", zones, "--expires", expires]].concat())
+        self.token(&[who.as_slice(), &["--zones", zones], more].concat())
     }
 
     fn token(&self, arguments: &[&str]) -> Result<String> {

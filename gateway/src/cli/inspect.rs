@@ -9,7 +9,9 @@ use pipeline::{Routing, ZoneIndex, Zones};
 
 use super::Failure;
 use crate::config::Config;
+use crate::registry::{REGISTRY_FILE, Store};
 use crate::settings::{self, Settings};
+use crate::webhook::unheard;
 use crate::{identity, zones};
 
 /// The values were checked when they were read; here is checked what the files behind them hold.
@@ -36,26 +38,42 @@ pub(super) fn check_config(config: &Config, out: &mut impl Write) -> Result<(), 
 
 /// What is in effect, and what of it is not as it comes with the program.
 pub(super) fn check_policy(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    check_settings::<Policy>(config.policy.file.as_deref(), &(), out)
+    check_settings::<Policy>(config.policy.file.as_deref(), &(), out).map(drop)
 }
 
 /// What is in effect, and what of it is not as it comes with the program.
 pub(super) fn check_routing(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let zones = zones::load(&config.zones)?;
-    check_settings::<Routing>(config.routing.file.as_deref(), &zones, out)
+    let routing = check_settings::<Routing>(config.routing.file.as_deref(), &zones, out)?;
+    // Where there is no registry, this is not the gateway's machine, and nothing is known of its webhooks.
+    if !config.data_dir.join(REGISTRY_FILE).exists() {
+        return Ok(());
+    }
+    let webhooks = Store::open_reader(&config.data_dir)?.webhooks()?;
+    for neighbour in unheard(&routing, &webhooks) {
+        let name = neighbour.name();
+        writeln!(
+            out,
+            "neighbour {name} is told nothing: `gateway webhook add --neighbour {name}` makes its webhook"
+        )?;
+    }
+    Ok(())
 }
 
 fn check_settings<S: Settings>(
     file: Option<&Path>,
     basis: &S::Basis,
     out: &mut impl Write,
-) -> Result<(), Failure> {
+) -> Result<S, Failure> {
     let in_effect: S = settings::load(file, basis)?;
     let embedded = settings::embedded::<S>(basis)?;
     let differences = embedded.differences(&in_effect);
     let noun = if differences.len() == 1 { "value" } else { "values" };
     writeln!(out, "ok, {} {noun} other than the default", differences.len())?;
-    differences.iter().try_for_each(|difference| Ok(writeln!(out, "{difference}")?))
+    for difference in differences {
+        writeln!(out, "{difference}")?;
+    }
+    Ok(in_effect)
 }
 
 pub(super) fn check_zones(config: &Config, out: &mut impl Write) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod ctl;
 mod device;
 mod feed;
 mod inspect;
+mod limits;
 mod operator;
 mod replay;
 mod subscriber;

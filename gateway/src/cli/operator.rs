@@ -8,6 +8,7 @@ use clap::Subcommand;
 use pipeline::ACTOR_LEN_MAX;
 use serde::Serialize;
 
+use super::limits::{LimitArguments, LimitsAnswer};
 use super::{Failure, now, open_store, text_of, token};
 use crate::config::Config;
 use crate::registry::{Operator, Role, TokenHash};
@@ -17,8 +18,9 @@ pub(super) enum OperatorCommand {
     /// Make a token for somebody who looks, or decides, in some zones and everything below them
     ///
     /// operator: alerts, verdicts, appeals, blocks of a day at most. supervisor: the same without that limit, and whose
-    /// a device is. read-only: alerts and devices. sre: counters, no alerts; it needs no zones. The token is printed
-    /// this once; only its hash is kept.
+    /// a device is. read-only: alerts and devices. sre: counters, no alerts; it needs no zones. Whatever the role, alerts
+    /// outside --agencies and --categories are unknown to its holder, and --coarse shows neither place, owner nor words.
+    /// The token is printed this once; only its hash is kept.
     Add {
         /// Who it is; stands in every decision
         #[arg(long, value_parser = name)]
@@ -29,6 +31,8 @@ pub(super) enum OperatorCommand {
         /// Ids of zones, with commas
         #[arg(long, value_delimiter = ',', num_args = 1)]
         zones: Vec<String>,
+        #[command(flatten)]
+        limits: LimitArguments,
         /// How long it lives, such as 12h or 30d
         #[arg(long, default_value = "30d", value_parser = token::expiry)]
         expires: Duration,
@@ -69,7 +73,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     match command {
-        OperatorCommand::Add { name, role, zones, expires, json } => {
+        OperatorCommand::Add { name, role, zones, limits, expires, json } => {
             if zones.is_empty() && role.sees_alerts() {
                 let role = role.name();
                 return Err(Failure::Usage(format!("--zones is missing: a {role} needs some")));
@@ -78,6 +82,7 @@ pub(super) fn run(
                 name: Arc::from(name),
                 role,
                 zones: token::known_zones(&zones, config)?,
+                limits: (&limits).into(),
                 expires_at: token::end_of(expires),
             };
             add(&operator, json, config, out)
@@ -96,6 +101,8 @@ struct AddAnswer<'a> {
     role: &'a str,
     token: &'a str,
     zones: Vec<&'a str>,
+    #[serde(flatten)]
+    limits: LimitsAnswer,
     expires_at: &'a str,
 }
 
@@ -113,16 +120,17 @@ fn add(
         role: operator.role.name(),
         token: &token,
         zones: operator.zones.iter().map(pipeline::ZoneId::as_str).collect(),
+        limits: (&operator.limits).into(),
         expires_at: &expires_at,
     };
     if json {
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
     } else {
-        let AddAnswer { name, role, zones, .. } = answer;
+        let AddAnswer { name, role, zones, limits, .. } = answer;
         let zones = zones.join(",");
         writeln!(
             out,
-            "name    {name}\nrole    {role}\ntoken   {token}\nzones   {zones}\nexpires {expires_at}"
+            "name    {name}\nrole    {role}\ntoken   {token}\nzones   {zones}{limits}\nexpires {expires_at}"
         )?;
     }
     Ok(())
@@ -133,6 +141,8 @@ struct ListAnswer {
     name: String,
     role: &'static str,
     zones: Vec<String>,
+    #[serde(flatten)]
+    limits: LimitsAnswer,
     created_at: String,
     expires_at: String,
     expired: bool,
@@ -144,6 +154,7 @@ fn list(json: bool, config: &Config, out: &mut impl Write) -> Result<(), Failure
         name: operator.name.to_string(),
         role: operator.role.name(),
         zones: operator.zones.iter().map(ToString::to_string).collect(),
+        limits: (&operator.limits).into(),
         created_at: text_of(created_at),
         expires_at: text_of(operator.expires_at),
         expired: operator.expires_at <= now,
@@ -153,9 +164,9 @@ fn list(json: bool, config: &Config, out: &mut impl Write) -> Result<(), Failure
         writeln!(out, "{}", serde_json::to_string(&answers)?)?;
         return Ok(());
     }
-    for ListAnswer { name, role, zones, expires_at, expired, .. } in answers {
+    for ListAnswer { name, role, zones, limits, expires_at, expired, .. } in answers {
         let state = if expired { "expired" } else { "expires" };
-        writeln!(out, "{name} {role} {state} {expires_at} {}", zones.join(","))?;
+        writeln!(out, "{name} {role} {state} {expires_at} {}{limits}", zones.join(","))?;
     }
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! `subscriber add | list | remove`.
 
-use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
 use clap::Subcommand;
-use pipeline::{Agencies, Agency, ZoneId};
-use protocol::Category;
+use pipeline::ZoneId;
 use serde::Serialize;
 
+use super::limits::{LimitArguments, LimitsAnswer};
 use super::{Failure, now, open_store, random, text_of, token};
 use crate::config::Config;
-use crate::registry::{Categories, Limits, Sight, Subscriber, SubscriberId, TokenHash};
+use crate::registry::{Subscriber, SubscriberId, TokenHash};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SubscriberCommand {
@@ -22,15 +21,8 @@ pub(super) enum SubscriberCommand {
         /// Ids of zones, with commas
         #[arg(long, value_delimiter = ',', required = true, num_args = 1)]
         zones: Vec<String>,
-        /// Only alerts that one of these answers, with commas: police, fire, medical, disaster, counter_terrorism
-        #[arg(long, value_delimiter = ',', num_args = 1, value_parser = agency)]
-        agencies: Vec<Agency>,
-        /// Only alerts of these categories, with commas, such as medical,fire
-        #[arg(long, value_delimiter = ',', num_args = 1, value_parser = category)]
-        categories: Vec<Category>,
-        /// Places as cells of a hundredth of a degree, and no notes
-        #[arg(long)]
-        coarse: bool,
+        #[command(flatten)]
+        limits: LimitArguments,
         /// How long it lives, such as 12h or 30d
         #[arg(long, default_value = "30d", value_parser = token::expiry)]
         expires: Duration,
@@ -57,11 +49,11 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     match command {
-        SubscriberCommand::Add { zones, agencies, categories, coarse, expires, json } => {
+        SubscriberCommand::Add { zones, limits, expires, json } => {
             let subscriber = Subscriber {
                 id: SubscriberId(random()?),
                 zones: token::known_zones(&zones, config)?,
-                limits: limits(agencies, categories, coarse),
+                limits: (&limits).into(),
                 expires_at: token::end_of(expires),
             };
             add(&subscriber, json, config, out)
@@ -71,67 +63,6 @@ pub(super) fn run(
             open_store(config)?.remove_subscriber(id)?;
             Ok(writeln!(out, "{id} removed")?)
         }
-    }
-}
-
-fn agency(name: &str) -> Result<Agency, String> {
-    Agency::from_name(name).ok_or_else(|| one_of(Agency::ALL.iter().map(|known| known.name())))
-}
-
-fn category(name: &str) -> Result<Category, String> {
-    Category::from_name(name).ok_or_else(|| one_of(Category::ALL.iter().map(|known| known.name())))
-}
-
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    format!("write one of {}", names.collect::<Vec<_>>().join(", "))
-}
-
-/// What is not named is not limited.
-fn limits(agencies: Vec<Agency>, categories: Vec<Category>, coarse: bool) -> Limits {
-    let mut limits = Limits::default();
-    if !agencies.is_empty() {
-        limits.agencies = agencies.into_iter().collect();
-    }
-    if !categories.is_empty() {
-        limits.categories = categories.into_iter().collect();
-    }
-    if coarse {
-        limits.sight = Sight::Coarse;
-    }
-    limits
-}
-
-/// Limits as they are printed: what is not limited is left out.
-#[derive(Serialize)]
-struct LimitsAnswer {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agencies: Option<Vec<&'static str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    categories: Option<Vec<&'static str>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    coarse: bool,
-}
-
-impl From<&Limits> for LimitsAnswer {
-    fn from(limits: &Limits) -> Self {
-        let agencies = || limits.agencies.iter().map(Agency::name).collect();
-        let categories = || limits.categories.iter().map(Category::name).collect();
-        Self {
-            agencies: (limits.agencies != Agencies::ALL).then(agencies),
-            categories: (limits.categories != Categories::ALL).then(categories),
-            coarse: limits.sight == Sight::Coarse,
-        }
-    }
-}
-
-impl fmt::Display for LimitsAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, limit) in [("agencies", &self.agencies), ("categories", &self.categories)] {
-            if let Some(limit) = limit {
-                write!(f, " {name}={}", limit.join(","))?;
-            }
-        }
-        f.write_str(if self.coarse { " coarse" } else { "" })
     }
 }
 

@@ -4,16 +4,17 @@ use std::io::Write;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use pipeline::{Agencies, Agency};
-use protocol::Category;
+use pipeline::{Neighbour, Routing, ZoneId};
 use serde::Serialize;
 
+use super::limits::{LimitArguments, LimitsAnswer};
 use super::{Failure, now, open_store, random, text_of, token};
 use crate::config::Config;
 use crate::feed::Format;
 use crate::ready::JOURNAL_FILE;
-use crate::registry::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
+use crate::registry::{Webhook, WebhookId, WebhookSecret};
 use crate::webhook::{self, Ledger, Progress, Target};
+use crate::{settings, zones};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhookCommand {
@@ -53,17 +54,25 @@ pub(super) struct AddArguments {
     #[arg(long)]
     url: String,
     /// Ids of zones, with commas
-    #[arg(long = "zone", value_delimiter = ',', required = true, num_args = 1)]
+    #[arg(
+        long = "zone",
+        value_delimiter = ',',
+        num_args = 1,
+        required_unless_present = "neighbour"
+    )]
     zones: Vec<String>,
-    /// Only what these agencies answer, with commas
-    #[arg(long = "agency", value_delimiter = ',', num_args = 1, value_parser = agency)]
-    agencies: Vec<Agency>,
-    /// Only alerts of these categories, with commas
-    #[arg(long = "category", value_delimiter = ',', num_args = 1, value_parser = category)]
-    categories: Vec<Category>,
-    /// How events are written: json, or geojson with a Feature as the data
+    /// Instead of zones, presses outside every zone, as routing names this neighbour for them, and what follows
+    #[arg(long, conflicts_with = "zones")]
+    neighbour: Option<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
+    /// How events are written: json; geojson, with a Feature as the data; or cap, where each alert is a document of the
+    /// Common Alerting Protocol and nothing else is posted
     #[arg(long, default_value = "json", value_parser = format)]
     format: Format,
+    /// As long as it delivers, somebody listens in its zones: their alerts wait for an answer, as with an open feed
+    #[arg(long, conflicts_with = "neighbour")]
+    attends: bool,
     /// The address may be one that the internet does not route, and http://
     #[arg(long)]
     allow_private: bool,
@@ -72,20 +81,9 @@ pub(super) struct AddArguments {
     json: bool,
 }
 
-fn agency(name: &str) -> Result<Agency, String> {
-    let known = || Agency::ALL.iter().map(|known| known.name()).collect::<Vec<_>>().join(", ");
-    Agency::from_name(name).ok_or_else(|| format!("write one of {}", known()))
-}
-
-fn category(name: &str) -> Result<Category, String> {
-    let known = || Category::ALL.map(Category::name).join(", ");
-    Category::from_name(name).ok_or_else(|| format!("write one of {}", known()))
-}
-
 fn format(name: &str) -> Result<Format, String> {
-    let known = || WEBHOOK_FORMATS.map(Format::name).join(", ");
-    let found = WEBHOOK_FORMATS.into_iter().find(|known| known.name() == name);
-    found.ok_or_else(|| format!("write one of {}", known()))
+    let known = || Format::ALL.map(Format::name).join(", ");
+    Format::from_name(name).ok_or_else(|| format!("write one of {}", known()))
 }
 
 pub(super) fn run(
@@ -115,20 +113,23 @@ struct AddAnswer {
 }
 
 fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let AddArguments { url, zones, agencies, categories, format, allow_private, json } = arguments;
+    let AddArguments { url, zones, neighbour, limits, format, attends, .. } = arguments;
+    let AddArguments { allow_private, json, .. } = arguments;
     Target::parse(url, *allow_private).map_err(|error| Failure::Usage(format!("--url {error}")))?;
     let after = webhook::newest(&config.data_dir.join(JOURNAL_FILE))
         .map_err(|error| Failure::Refused(error.to_string()))?;
-    let all = agencies.is_empty();
     let webhook = Webhook {
         id: WebhookId(random()?),
         url: Arc::from(url.as_str()),
         allow_private: *allow_private,
         secret: WebhookSecret(random()?),
-        zones: token::known_zones(zones, config)?,
-        agencies: if all { Agencies::ALL } else { agencies.iter().copied().collect() },
-        categories: categories.clone(),
+        zones: match neighbour {
+            Some(name) => vec![known_neighbour(name, config)?],
+            None => token::known_zones(zones, config)?,
+        },
+        limits: limits.into(),
         format: *format,
+        attends: *attends,
         after,
         retries: 0,
         created_at: now(),
@@ -143,14 +144,27 @@ fn add(arguments: &AddArguments, config: &Config, out: &mut impl Write) -> Resul
     Ok(())
 }
 
+/// The neighbour of this name, as it stands among an alert's paged zones.
+fn known_neighbour(name: &str, config: &Config) -> Result<ZoneId, Failure> {
+    let zones = zones::load(&config.zones)?;
+    let routing = settings::load::<Routing>(config.routing.file.as_deref(), &zones)?;
+    let found = routing.neighbours.iter().find(|neighbour| neighbour.name() == name);
+    found.map(|neighbour| neighbour.zone.clone()).ok_or_else(|| {
+        let known: Vec<_> = routing.neighbours.iter().map(Neighbour::name).collect();
+        let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
+        Failure::Usage(format!("routing names no neighbour {name:?}; it names {known}"))
+    })
+}
+
 #[derive(Serialize)]
 struct ListAnswer {
     id: String,
     url: String,
     zones: Vec<String>,
-    agencies: Vec<&'static str>,
-    categories: Vec<&'static str>,
+    #[serde(flatten)]
+    limits: LimitsAnswer,
     format: &'static str,
+    attends: bool,
     allow_private: bool,
     created_at: String,
     /// Entries of the journal that it has not passed yet, those of others among them.
@@ -179,11 +193,11 @@ fn list(json: bool, config: &Config, out: &mut impl Write) -> Result<(), Failure
         return Ok(());
     }
     for answer in answers {
-        let ListAnswer { id, url, behind, failed_attempts, dead_letters, .. } = &answer;
-        let zones = answer.zones.join(",");
+        let ListAnswer { id, url, limits, format, behind, failed_attempts, .. } = &answer;
+        let (zones, dead_letters) = (answer.zones.join(","), answer.dead_letters);
         writeln!(
             out,
-            "{id} {url} {zones} behind={behind} failed={failed_attempts} dead={dead_letters}"
+            "{id} {url} {zones}{limits} {format} behind={behind} failed={failed_attempts} dead={dead_letters}"
         )?;
     }
     Ok(())
@@ -200,9 +214,9 @@ fn answer(
         id: webhook.id.to_string(),
         url: webhook.url.to_string(),
         zones: webhook.zones.iter().map(ToString::to_string).collect(),
-        agencies: webhook.agencies.iter().map(Agency::name).collect(),
-        categories: webhook.categories.iter().map(|category| category.name()).collect(),
+        limits: (&webhook.limits).into(),
         format: webhook.format.name(),
+        attends: webhook.attends,
         allow_private: webhook.allow_private,
         created_at: text_of(webhook.created_at),
         behind: newest.saturating_sub(cursor.0),

@@ -178,6 +178,8 @@ pipeline::sections! {
     pub FeedConfig in "feed" {
         /// Latest events kept encoded in memory, in bytes, of each format that is read.
         ring_bytes: usize as Size, 16 * MIB, Between(64 * KIB, 4_096 * MIB);
+        /// Alerts kept in memory for the view of incidents, of all incidents together.
+        incident_members_max: usize as Count<usize>, 131_072, Between(1_024, 16_777_216);
         /// A subscriber that takes nothing for this long is closed.
         write_timeout: Duration as Span, Duration::from_secs(10), Between(100 * MS, 10 * MINUTE);
         /// A subscriber that is served from the journal and comes no nearer to the present for this long is told so and closed.

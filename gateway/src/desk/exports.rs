@@ -10,10 +10,11 @@ pub(super) struct Exports {
 }
 
 /// The desk's tables, in the order of [`lens`].
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "in_hand",
     "unindexed",
     "open_alerts",
+    "tracked_alerts",
     "incidents",
     "incident_places",
     "standings",
@@ -23,6 +24,7 @@ const TABLES: [&str; 14] = [
     "models",
     "witnesses",
     "pending",
+    "placeless",
     "surge_presses",
     "rule_events",
 ];
@@ -79,12 +81,20 @@ fn decided(decision: &Decision) {
 
 /// Entries in each of [`TABLES`].
 fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
-    let DeskSizes { in_hand, unindexed, open_alerts, incidents, incident_places, admission } =
-        *sizes;
+    let DeskSizes {
+        in_hand,
+        unindexed,
+        open_alerts,
+        tracked_alerts,
+        incidents,
+        incident_places,
+        admission,
+    } = *sizes;
     [
         in_hand,
         unindexed,
         open_alerts,
+        tracked_alerts,
         incidents,
         incident_places,
         admission.standings,
@@ -94,6 +104,7 @@ fn lens(sizes: &DeskSizes) -> [usize; TABLES.len()] {
         admission.models,
         admission.witnesses,
         admission.pending,
+        admission.placeless,
         admission.surge_presses,
         admission.rule_events,
     ]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline::{Cursor, Desk, Entry, Input, Output, Past, Routing, Span, Time};
+use pipeline::{Act, Answer, Cursor, Desk, Entry, Input, Output, Past, Routing, Span, Time};
 use protocol::DeviceId;
 
 use crate::clock;
@@ -96,7 +96,8 @@ pub fn recall(
             let device = device_of(&entry).and_then(|device| registry.get(&device));
             let device_index = device.as_ref().map(|device| device.index);
             let enrolment = device.map(|device| device.enrolment).unwrap_or_default();
-            tell(Input::Recalled(Past { entry, device_index, enrolment }));
+            let answer = indexed_answer(lookup, &entry)?;
+            tell(Input::Recalled(Past { entry, device_index, enrolment, answer }));
         }
     }
     // Lines that lie ahead were written before the clock was set back.
@@ -111,6 +112,16 @@ fn told_since(newest: Option<&Entry>, now: Time, horizon: Span) -> Time {
     newest.map_or(now, |line| line.at().min(now)) - horizon
 }
 
+/// How far the index knows the alert to be answered that a line pages: what answered it may lie further back than is told.
+fn indexed_answer(lookup: &Lookup, entry: &Entry) -> Result<Answer, SearchError> {
+    let Entry::Decision(decision) = entry else { return Ok(Answer::Waiting) };
+    let pages = matches!(decision.act, Act::Promote | Act::Notice(_) | Act::Escalate { .. });
+    match decision.alert.filter(|_| pages) {
+        Some((alert, _)) => lookup.answer(alert),
+        None => Ok(Answer::Waiting),
+    }
+}
+
 fn device_of(entry: &Entry) -> Option<DeviceId> {
     match entry {
         Entry::Message(record) => Some(record.device),
@@ -120,7 +131,7 @@ fn device_of(entry: &Entry) -> Option<DeviceId> {
 
 #[cfg(test)]
 mod tests {
-    use pipeline::{Act, Actor, Decision, ZoneId};
+    use pipeline::{Actor, Decision, ZoneId};
 
     use super::*;
 
@@ -139,6 +150,7 @@ mod tests {
                 evidence: vec![],
                 standing: None,
                 raise: None,
+                place: None,
             })
         };
         let (now, horizon) = (Time(1_000_000), Span(100));

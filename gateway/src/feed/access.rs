@@ -19,8 +19,31 @@ pub(super) struct Access {
     token: String,
     holder: Holder,
     zones: Arc<Zones>,
+    viewer: Viewer,
+}
+
+/// What may be seen, apart from who sees it: those with the same are shown the same.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Viewer {
     entitlement: Entitlement,
     limits: Limits,
+}
+
+impl Viewer {
+    /// Whoever may see these zones, within these limits.
+    pub(super) fn new(entitlement: Entitlement, limits: Limits) -> Self {
+        Self { entitlement, limits }
+    }
+
+    /// Whether events for these may be seen.
+    pub(super) fn sees(&self, audience: &Audience) -> bool {
+        audience.has(&self.entitlement, &self.limits)
+    }
+
+    /// How exactly places may be seen.
+    pub(super) fn sight(&self) -> Sight {
+        self.limits.sight
+    }
 }
 
 /// Who has the token.
@@ -54,7 +77,7 @@ impl Holder {
     fn limits(&self) -> Limits {
         match self {
             Self::Subscriber(subscriber) => subscriber.limits,
-            Self::Operator(_) => Limits::default(),
+            Self::Operator(operator) => operator.limits,
         }
     }
 
@@ -85,9 +108,8 @@ impl Access {
     pub(super) fn new(token: &str, feed: &Feed) -> Result<Self, Refusal> {
         let holder = Holder::of(token, feed)?;
         let zones = feed.zones.load_full();
-        let entitlement = entitlement(&holder, &zones)?;
-        let limits = holder.limits();
-        Ok(Self { token: token.to_owned(), holder, zones, entitlement, limits })
+        let viewer = viewer(&holder, &zones)?;
+        Ok(Self { token: token.to_owned(), holder, zones, viewer })
     }
 
     /// Looks at the token again.
@@ -98,27 +120,21 @@ impl Access {
         let holder = Holder::of(&self.token, feed)?;
         let zones = feed.zones.load();
         if !holder.is(&self.holder) || !Arc::ptr_eq(&zones, &self.zones) {
-            self.entitlement = entitlement(&holder, &zones)?;
-            self.limits = holder.limits();
+            self.viewer = viewer(&holder, &zones)?;
             self.zones = Arc::clone(&zones);
             self.holder = holder;
         }
         Ok(())
     }
 
-    /// Whether events for these may be seen.
-    pub(super) fn allows(&self, audience: &Audience) -> bool {
-        audience.has(&self.entitlement, &self.limits)
+    /// What may be seen.
+    pub(super) fn viewer(&self) -> &Viewer {
+        &self.viewer
     }
 
     /// The zones that the token names.
     pub(super) fn granted(&self) -> &[ZoneId] {
         self.holder.zones()
-    }
-
-    /// How exactly places may be seen.
-    pub(super) fn sight(&self) -> Sight {
-        self.limits.sight
     }
 
     /// Who reads, for logs.
@@ -127,9 +143,9 @@ impl Access {
     }
 }
 
-fn entitlement(holder: &Holder, zones: &Zones) -> Result<Entitlement, Refusal> {
+fn viewer(holder: &Holder, zones: &Zones) -> Result<Viewer, Refusal> {
     if holder.zones().iter().any(|zone| zones.find(zone.as_str()).is_some()) {
-        Ok(Entitlement::new(holder.zones(), zones))
+        Ok(Viewer::new(Entitlement::new(holder.zones(), zones), holder.limits()))
     } else {
         Err(Refusal::NoZone)
     }

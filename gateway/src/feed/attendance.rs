@@ -1,6 +1,6 @@
 //! Where somebody listens: the zones that the tokens of open streams name themselves, not those that lie below.
 //!
-//! It is told of streams as they come and go, and publishes the set whenever it changes, for whoever decides that an
+//! It is told of streams, and of webhooks that stand for somebody who listens, as they come and go, and publishes the set whenever it changes, for whoever decides that an
 //! alert need not wait in a zone where nobody listens. How long a client that reconnects may take is decided there. A
 //! token limited to some agencies or categories counts like any other: whom it does not cover is left to the deadlines.
 
@@ -23,7 +23,7 @@ pub struct Attendance {
 
 /// One open stream, in the zones that its token names. It leaves when it is dropped.
 #[derive(Debug)]
-pub(super) struct Attending {
+pub(crate) struct Attending {
     attendance: Arc<Attendance>,
     zones: Vec<ZoneId>,
 }
@@ -42,7 +42,7 @@ impl Attendance {
     }
 
     /// Takes note of a stream whose token names these zones.
-    pub(super) fn attend(self: &Arc<Self>, zones: &[ZoneId]) -> Attending {
+    pub(crate) fn attend(self: &Arc<Self>, zones: &[ZoneId]) -> Attending {
         self.change(|streams| {
             for zone in zones {
                 *streams.entry(zone.clone()).or_default() += 1;

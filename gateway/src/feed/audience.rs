@@ -15,7 +15,7 @@ pub(crate) struct Audience {
     zone: ZoneId,
     /// Zones that were paged beside it.
     also: Vec<ZoneId>,
-    /// The zone that it climbed to.
+    /// The zone that it climbed to last.
     to: Option<ZoneId>,
     /// Who answers the alert, and what it is, if that is said; nothing where no alert is shown.
     alert: Option<(Agencies, Option<Category>)>,
@@ -39,7 +39,8 @@ impl Audience {
         }
     }
 
-    fn of_alert(record: &Record) -> Self {
+    /// Those who may see the message of `record`.
+    pub(crate) fn of_alert(record: &Record) -> Self {
         // An update need not say again what its raise said.
         let unsaid = record.kind != Kind::Raise && record.category == Category::Unspecified;
         let category = Some(record.category).filter(|_| !unsaid);
@@ -51,11 +52,29 @@ impl Audience {
         }
     }
 
+    /// The alert climbs: whoever may see this zone may see it from here on, too.
+    pub(super) fn climb(&mut self, to: &ZoneId) {
+        let before = self.to.replace(to.clone());
+        self.also.extend(before.filter(|before| before != to && !self.also.contains(before)));
+    }
+
+    /// The zone whose alert it is.
+    pub(super) fn zone(&self) -> &ZoneId {
+        &self.zone
+    }
+
+    /// The zone that the alert climbed to last.
+    pub(super) fn climbed_to(&self) -> Option<&ZoneId> {
+        self.to.as_ref()
+    }
+
     /// Whether a token for these zones with these limits is among them.
     pub(crate) fn has(&self, entitlement: &Entitlement, limits: &Limits) -> bool {
         let mut zones = std::iter::once(&self.zone).chain(&self.also).chain(&self.to);
         zones.any(|zone| entitlement.allows(zone))
-            && self.alert.is_none_or(|(agencies, category)| limits.admit(agencies, category))
+            && self
+                .alert
+                .is_none_or(|(agencies, category)| limits.scope().admits(agencies, category))
     }
 }
 

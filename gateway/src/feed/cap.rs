@@ -1,28 +1,37 @@
 //! An alert as a document of the Common Alerting Protocol (CAP 1.2, OASIS 2010), in one line.
 //!
-//! A raise is an `Alert`; an update, and a press that joins an open alert, an `Update` that refers to it; a cancel a
-//! `Cancel`. Decisions and notices are no warnings and have no document. It is written by hand: the elements are few and
+//! A raise is an `Alert`; an update, a press that joins an open alert, and word that whoever pressed moves or has gone
+//! quiet, an `Update` that refers to it; a cancel a `Cancel`. Other decisions, and notices, are no warnings and have no document. It is written by hand: the elements are few and
 //! always the same, and a document is written once for all who read it (docs/decisions/0008). Order of elements and
 //! rules of content are those of section 3.2 of the standard.
 
 use std::io::{self, Write};
 
-use pipeline::{Disposition, Record, Time};
+use pipeline::{Decision, Disposition, Record, Time};
 use protocol::{Category, Kind, Label};
 
-use super::event::{ascii, hex, rfc3339};
 use super::place::Place;
+use super::text::{ascii, hex, rfc3339};
 
 /// What a document is made of, beside the record.
 pub(super) struct Told<'a> {
     /// Whom it comes from: unique to this deployment, the same for ever.
     pub(super) sender: &'a str,
-    /// Whether it shows a held alert again, as one to be paged.
-    pub(super) promoted: bool,
+    /// Why a raise is shown again.
+    pub(super) again: Option<Again<'a>>,
     /// Where.
     pub(super) place: Option<&'a Place>,
     /// What the sender wrote.
     pub(super) note: Option<&'a str>,
+}
+
+/// Why a raise is shown again.
+#[derive(Clone, Copy)]
+pub(super) enum Again<'a> {
+    /// It was held, and is to be paged.
+    Promoted,
+    /// Whoever pressed moves, or has gone quiet, as this tells.
+    Told(&'a Decision),
 }
 
 /// Appends the document that shows `record`.
@@ -32,9 +41,13 @@ pub(super) fn write(record: &Record, told: &Told<'_>, out: &mut Vec<u8>) -> io::
         out,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">"
     )?;
-    element(out, "identifier", &identifier(record, told.promoted))?;
+    element(out, "identifier", &identifier(record, told.again))?;
     element(out, "sender", told.sender)?;
-    element(out, "sent", &sent(record.received_at))?;
+    let sent_at = match told.again {
+        Some(Again::Told(decision)) => decision.decided_at,
+        Some(Again::Promoted) | None => record.received_at,
+    };
+    element(out, "sent", &sent(sent_at))?;
     let is_drill = record.labels.contains(Label::Drill);
     element(out, "status", if is_drill { "Exercise" } else { "Actual" })?;
     element(out, "msgType", earlier.as_ref().map_or("Alert", |earlier| earlier.msg_type))?;
@@ -56,8 +69,8 @@ struct Earlier {
 
 impl Earlier {
     fn of(record: &Record, told: &Told<'_>) -> Option<Self> {
-        if told.promoted {
-            let id = identifier(record, false);
+        if told.again.is_some() {
+            let id = identifier(record, None);
             return Some(Self { msg_type: "Update", id, raised_at: record.received_at });
         }
         let alert = match record.kind {
@@ -73,7 +86,7 @@ impl Earlier {
 
 fn write_info(record: &Record, told: &Told<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     let (category, event) = named(record.category);
-    let is_held = record.disposition == Disposition::Held && !told.promoted;
+    let is_held = record.disposition == Disposition::Held && told.again.is_none();
     write!(out, "<info>")?;
     element(out, "language", "en")?;
     element(out, "category", category)?;
@@ -88,12 +101,19 @@ fn write_info(record: &Record, told: &Told<'_>, out: &mut Vec<u8>) -> io::Result
     let alert = record.alert.map(|alert| hex(alert.as_bytes()));
     let incident = record.incident.map(|incident| hex(incident.as_bytes()));
     parameter(out, "kind", record.kind.name())?;
+    if let Some(Again::Told(decision)) = told.again {
+        parameter(out, "act", decision.act.name())?;
+    }
     for (name, id) in [("alert_id", &alert), ("incident_id", &incident)] {
         if let Some(id) = id {
             parameter(out, name, ascii(id))?;
         }
     }
-    let page = told.promoted || record.disposition == Disposition::Paged;
+    let page = match told.again {
+        Some(Again::Promoted) => true,
+        Some(Again::Told(_)) => false,
+        None => record.disposition == Disposition::Paged,
+    };
     parameter(out, "page", if page { "true" } else { "false" })?;
     for flag in record.labels.iter() {
         parameter(out, "flag", flag.name())?;
@@ -133,10 +153,17 @@ fn write_area(record: &Record, place: Option<&Place>, out: &mut Vec<u8>) -> io::
     write!(out, "</area>")
 }
 
-/// The document's own name. An alert that was held and is promoted has two.
-fn identifier(record: &Record, promoted: bool) -> String {
+/// The document's own name. An alert that is shown again has several.
+fn identifier(record: &Record, again: Option<Again<'_>>) -> String {
     let id = hex(record.message_id.as_bytes());
-    format!("{}{}", ascii(&id), if promoted { ".promoted" } else { "" })
+    let id = ascii(&id);
+    match again {
+        None => id.to_owned(),
+        Some(Again::Promoted) => format!("{id}.promoted"),
+        Some(Again::Told(decision)) => {
+            format!("{id}.{}.{}", decision.act.name(), decision.decided_at.to_millis().0)
+        }
+    }
 }
 
 /// A time with whole seconds, and UTC as the standard wants it written (section 3.3.2).
@@ -206,7 +233,8 @@ mod tests {
         let place = Place::new(&position, "message", sight);
         let note = (sight == Sight::Exact).then_some("Jl. <Ijen> & 1\nlantai\0 2");
         let mut out = vec![];
-        write(record, &Told { sender: "here", promoted, place: Some(&place), note }, &mut out)
+        let again = promoted.then_some(Again::Promoted);
+        write(record, &Told { sender: "here", again, place: Some(&place), note }, &mut out)
             .unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -64,7 +64,7 @@ impl CursorCodec {
         check.copy_from_slice(&CHECK);
         let mut block = Array::from(plain);
         self.cipher.encrypt_block(&mut block);
-        super::event::hex(&block.into())
+        super::text::hex(&block.into())
     }
 
     /// The place that `text` names.

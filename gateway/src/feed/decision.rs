@@ -1,18 +1,20 @@
 //! A decision as one server-sent event: `event: decision`, `event: escalation` where nobody answered and more people are
-//! paged, or `event: notice` where operators are told of something that no single alert shows.
+//! paged, `event: moving` and `event: quiet` where whoever pressed is under way or tells nothing any more, or
+//! `event: notice` where operators are told of something that no single alert shows.
 //!
 //! It is given a journaled decision and appends bytes. It holds what whoever is entitled to the zone may know: who
-//! decided what about which device or alert, why, and how the device stands. Never a place, an owner or what a sender
-//! wrote; those belong to alerts and to the registry.
+//! decided what about which device or alert, why, how the device stands, and where whoever pressed was last. Never an
+//! owner or what a sender wrote; those belong to alerts and to the registry.
 
 use pipeline::{Act, Actor, Decision, Notice, Standing, ZoneId};
 use protocol::{AlertId, Label};
 use serde::{Serialize, Serializer};
 
 use super::cursor::CursorCodec;
-use super::event::{TIME_LEN, ascii, hex, rfc3339};
 use super::geojson::Feature;
+use super::place::Place;
 use super::shape::{Format, Shape};
+use super::text::{TIME_LEN, ascii, hex, rfc3339};
 use crate::registry::Sight;
 
 /// The JSON of a decision. Names are part of the contract with subscribers; names may be added.
@@ -32,6 +34,8 @@ struct DecisionData<'a> {
     silent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paged_zones: Option<Climbed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Place>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,25 +164,48 @@ pub(super) fn encode(
     shape: Shape,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
+    begin(decision, out);
+    match &decision.act {
+        Act::Notice(notice) => write(&notice_data(decision, notice), None, shape.format, out),
+        _ => {
+            let data = decision_data(decision, shape.sight);
+            write(&data, data.position.as_ref(), shape.format, out)
+        }
+    }
+}
+
+/// Appends the name of the event.
+pub(super) fn begin(decision: &Decision, out: &mut Vec<u8>) {
     let name: &[u8] = match decision.act {
         Act::Notice(_) => b"notice",
         Act::Escalate { .. } => b"escalation",
+        Act::Moving { .. } => b"moving",
+        Act::Quiet { .. } => b"quiet",
         _ => b"decision",
     };
     out.extend_from_slice(b"\nevent: ");
     out.extend_from_slice(name);
     out.extend_from_slice(b"\ndata: ");
-    match &decision.act {
-        Act::Notice(notice) => write(&notice_data(decision, notice), shape.format, out),
-        _ => write(&decision_data(decision, shape.sight), shape.format, out),
+}
+
+fn write(
+    data: &impl Serialize,
+    place: Option<&Place>,
+    format: Format,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    match format {
+        Format::Json | Format::Cap => serde_json::to_writer(out, data),
+        Format::Geojson => serde_json::to_writer(out, &Feature::new(place, data)),
     }
 }
 
-fn write(data: &impl Serialize, format: Format, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    match format {
-        Format::Json | Format::Cap => serde_json::to_writer(out, data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::new(None, data)),
-    }
+/// Where whoever pressed was last, if the decision tells of that.
+pub(super) fn place(decision: &Decision, sight: Sight) -> Option<Place> {
+    let place = decision.place.as_ref()?;
+    let site = decision.raise.as_ref().and_then(|raise| raise.site.as_ref());
+    let source = if site == Some(place) { "enrolled_site" } else { "message" };
+    Some(Place::new(place, source, sight))
 }
 
 fn decision_data(decision: &Decision, sight: Sight) -> DecisionData<'_> {
@@ -206,6 +233,7 @@ fn decision_data(decision: &Decision, sight: Sight) -> DecisionData<'_> {
             Act::Escalate { to } => Some(Climbed::to(to.as_ref())),
             _ => None,
         },
+        position: place(decision, sight),
         to: match &decision.act {
             Act::Assign { to } => words(to.as_ref()),
             _ => None,
@@ -226,12 +254,13 @@ fn decision_data(decision: &Decision, sight: Sight) -> DecisionData<'_> {
     }
 }
 
-/// A decision of any kind, with the id that its event has.
+/// A decision of any kind as whoever has this sight is told it, with the id that its event has.
 pub(crate) fn decision_value(
     decision: &Decision,
+    sight: Sight,
     codec: &CursorCodec,
 ) -> serde_json::Result<serde_json::Value> {
-    let mut value = serde_json::to_value(decision_data(decision, Sight::Exact))?;
+    let mut value = serde_json::to_value(decision_data(decision, sight))?;
     if let Some(fields) = value.as_object_mut() {
         let id = codec.seal(decision.cursor);
         fields.insert("id".to_owned(), ascii(&id).into());
@@ -315,6 +344,38 @@ mod tests {
             let (name, data) = encoded(climbs);
             assert_eq!((&*name, &data["act"]), ("escalation", &"escalate".into()));
             assert_eq!(data["paged_zones"], expected);
+        }
+    }
+
+    #[test]
+    fn whoever_moves_or_is_quiet_is_shown_where_they_were_last() {
+        let place = protocol::Position::new(-79_666_200, 1_126_326_000);
+        let seen = pipeline::Cursor(7);
+        for (name, rule, act) in [
+            ("moving", Rule::Motion, Act::Moving { seen }),
+            ("quiet", Rule::Silence, Act::Quiet { seen }),
+        ] {
+            let told = Decision { actor: Actor::Rule(rule), act, place, ..decision(9, 4) };
+            let (event, data) = encoded(told.clone());
+            assert_eq!((&*event, &data["act"]), (name, &name.into()));
+            assert_eq!(data["position"]["lat"], -7.96662);
+            assert_eq!(data["position"]["source"], "message");
+            let shown = |format, sight| {
+                let mut out = vec![];
+                let shape = Shape { format, sight, ..Shape::default() };
+                encode_event(&told.clone().into(), shape, &CursorCodec::new([7; 16]), &mut out);
+                String::from_utf8(out).unwrap()
+            };
+            let feature = shown(Format::Geojson, Sight::Exact);
+            assert!(feature.contains("\"coordinates\":[112.6326,-7.96662]"), "{feature}");
+            let coarse = shown(Format::Json, Sight::Coarse);
+            assert!(coarse.contains("\"lat\":-7.965,") && !coarse.contains("7.9666"), "{coarse}");
+            let cap = shown(Format::Cap, Sight::Exact);
+            let update = "<msgType>Update</msgType>";
+            let circle = "<circle>-7.96662,112.6326 0</circle>";
+            assert!(cap.contains(update) && cap.contains(circle), "{cap}");
+            assert!(cap.contains(&format!(".{name}.1800000000000</identifier>")), "{cap}");
+            assert!(shown(Format::Cap, Sight::Coarse).contains("<polygon>"));
         }
     }
 

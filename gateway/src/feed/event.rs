@@ -2,89 +2,19 @@
 //!
 //! It is given a journaled entry and appends bytes; it decides nothing and drops nothing but heartbeats, which are not
 //! on the feed. A message is `event: alert`, or `event: held` where it is shown to operators and nobody is paged; an
-//! alert that is promoted is shown again as `event: alert`. Decisions are encoded elsewhere. What the message itself says
-//! (place, note, battery) is read again from its signed bytes, which are the truth; they were verified when they came.
-//! Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
+//! alert that is promoted is shown again as `event: alert`. What events say of messages and of decisions is written
+//! elsewhere. Times are RFC 3339 in UTC, ids lower-case hexadecimal, coordinates degrees.
 
-use pipeline::{Act, Agencies, Agency, Cursor, Disposition, Entry, Record, Time, ZoneId};
-use protocol::{Envelope, Kind, Label, Labels, Message, Percent};
-use serde::{Serialize, Serializer};
+use pipeline::{Act, Cursor, Disposition, Entry, Record};
+use protocol::Kind;
 
-use super::cap;
+use super::cap::{self, Again};
 use super::cursor::CursorCodec;
 use super::decision;
-use super::geojson::Feature;
+use super::message::{decode, place, told, write_data};
 use super::place::Place;
 use super::shape::{Format, Shape};
-use crate::registry::Sight;
-
-const DAY_MS: u64 = 86_400_000;
-/// Length of a time in text.
-pub(super) const TIME_LEN: usize = 24;
-
-/// The JSON of an event. Names are part of the contract with subscribers; names may be added.
-#[derive(Serialize)]
-struct EventData<'a> {
-    alert_id: Option<&'a str>,
-    message_id: &'a str,
-    device_id: &'a str,
-    kind: &'a str,
-    category: &'a str,
-    position: Option<Place>,
-    zone: &'a str,
-    received_at: &'a str,
-    flags: Flags,
-    page: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paged_zones: Option<PagedZones<'a>>,
-    agencies: AgencyNames,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    incident_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raised_at: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exercise: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drill: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    joins: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    promoted: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    silent: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    battery: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-}
-
-/// The names of the labels, in order of their bits.
-pub(crate) struct Flags(pub(crate) Labels);
-
-impl Serialize for Flags {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Label::name))
-    }
-}
-
-/// The zones whose people are to be woken: the alert's own, and those that are paged beside it.
-struct PagedZones<'a>(&'a Record);
-
-impl Serialize for PagedZones<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let zones = std::iter::once(&self.0.zone).chain(&self.0.also);
-        serializer.collect_seq(zones.map(ZoneId::as_str))
-    }
-}
-
-/// Who answers, by name.
-struct AgencyNames(Agencies);
-
-impl Serialize for AgencyNames {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Agency::name))
-    }
-}
+use super::text::ascii;
 
 /// Appends the event of `entry` in this shape to `out`. Returns whether there is one: heartbeats are not on the feed.
 pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut Vec<u8>) -> bool {
@@ -98,6 +28,13 @@ pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut 
         Entry::Message(record) => encode_message(record, false, shape, codec, out),
         Entry::Decision(decision) => match (&decision.act, &decision.raise) {
             (Act::Promote, Some(raise)) => encode_message(raise, true, shape, codec, out),
+            (Act::Moving { .. } | Act::Quiet { .. }, Some(raise))
+                if shape.format == Format::Cap =>
+            {
+                decision::begin(decision, out);
+                let place = decision::place(decision, shape.sight);
+                write_cap(raise, Some(Again::Told(decision)), place.as_ref(), None, codec, out)
+            }
             _ if shape.format == Format::Cap => {
                 out.truncate(start);
                 return false;
@@ -134,200 +71,44 @@ fn encode_message(
     out.extend_from_slice(b"\ndata: ");
     match shape.format {
         Format::Json | Format::Geojson => write_data(record, promoted, shape, out),
-        Format::Cap => write_cap(record, promoted, shape.sight, codec, out),
+        Format::Cap => {
+            let message = decode(record);
+            let told = told(message.as_ref(), shape.sight);
+            let place = place(message.as_ref(), record, shape.sight);
+            let (note, again) =
+                (told.and_then(|message| message.note), promoted.then_some(Again::Promoted));
+            write_cap(record, again, place.as_ref(), note, codec, out)
+        }
     }
 }
 
 /// Appends the document that shows `record`.
 fn write_cap(
     record: &Record,
-    promoted: bool,
-    sight: Sight,
+    again: Option<Again<'_>>,
+    place: Option<&Place>,
+    note: Option<&str>,
     codec: &CursorCodec,
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    let message = decode(record);
-    let told = message.as_ref().filter(|_| sight == Sight::Exact);
     // The place before the journal, sealed, names a deployment: no other has the same, and it is the same for ever.
     let deployment = codec.seal(Cursor(0));
-    let place = place(message.as_ref(), record, sight);
-    let told = cap::Told {
-        sender: ascii(&deployment),
-        promoted,
-        place: place.as_ref(),
-        note: told.and_then(|message| message.note),
-    };
+    let told = cap::Told { sender: ascii(&deployment), again, place, note };
     cap::write(record, &told, out).map_err(serde_json::Error::io)
-}
-
-fn write_data(
-    record: &Record,
-    promoted: bool,
-    shape: Shape,
-    out: &mut Vec<u8>,
-) -> serde_json::Result<()> {
-    let message = decode(record);
-    let alert_id = record.alert.map(|alert| hex(alert.as_bytes()));
-    let message_id = hex(record.message_id.as_bytes());
-    let device_id = hex(record.device.as_bytes());
-    let received_at = rfc3339(record.received_at);
-    let joins = record.joins.map(|alert| hex(alert.as_bytes()));
-    let incident = record.incident.map(|incident| hex(incident.as_bytes()));
-    let raised_at = record.raised_at.map(rfc3339);
-    let page = promoted || record.disposition == Disposition::Paged;
-    let is = |label| record.labels.contains(label).then_some(true);
-    // Words and the state of a phone belong to whoever may know where it is.
-    let told = message.as_ref().filter(|_| shape.sight == Sight::Exact);
-    let data = EventData {
-        alert_id: alert_id.as_ref().map(|text| ascii(text)),
-        message_id: ascii(&message_id),
-        device_id: ascii(&device_id),
-        kind: record.kind.name(),
-        category: record.category.name(),
-        position: place(message.as_ref(), record, shape.sight),
-        zone: record.zone.as_str(),
-        received_at: ascii(&received_at),
-        flags: Flags(record.labels),
-        page,
-        paged_zones: page.then_some(PagedZones(record)),
-        agencies: AgencyNames(record.agencies),
-        incident_id: incident.as_ref().map(|text| ascii(text)),
-        raised_at: raised_at.as_ref().map(|text| ascii(text)),
-        exercise: is(Label::Exercise),
-        drill: is(Label::Drill),
-        joins: joins.as_ref().map(|text| ascii(text)),
-        promoted: promoted.then_some(true),
-        silent: is(Label::Silent),
-        battery: told.and_then(|message| message.battery).map(Percent::value),
-        note: told.and_then(|message| message.note),
-    };
-    match shape.format {
-        Format::Json | Format::Cap => serde_json::to_writer(out, &data),
-        Format::Geojson => serde_json::to_writer(out, &Feature::new(data.position.as_ref(), &data)),
-    }
-}
-
-fn place(message: Option<&Message<'_>>, record: &Record, sight: Sight) -> Option<Place> {
-    match (message.and_then(|message| message.position), record.site) {
-        (Some(position), _) => Some(Place::new(&position, "message", sight)),
-        (None, Some(site)) => Some(Place::new(&site, "enrolled_site", sight)),
-        (None, None) => None,
-    }
-}
-
-/// What a message itself says, as far as only those who are entitled to its zone may know it.
-#[derive(Serialize, Default)]
-pub(crate) struct Content {
-    pub(crate) position: Option<Place>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    battery: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-}
-
-impl Content {
-    /// What `record`'s message says.
-    pub(crate) fn of(record: &Record) -> Self {
-        let message = decode(record);
-        Self {
-            position: place(message.as_ref(), record, Sight::Exact),
-            battery: message.and_then(|message| message.battery).map(Percent::value),
-            note: message.and_then(|message| message.note).map(str::to_owned),
-        }
-    }
-}
-
-/// A message as its event states it.
-pub(crate) fn message_value(record: &Record) -> serde_json::Result<serde_json::Value> {
-    let mut text = vec![];
-    write_data(record, false, Shape::default(), &mut text)?;
-    serde_json::from_slice(&text)
-}
-
-/// `time` as events state it.
-pub(crate) fn time_text(time: Time) -> String {
-    ascii(&rfc3339(time)).to_owned()
-}
-
-/// The message in the record's signed bytes.
-///
-/// They decoded when they were received, so bytes that do not decode mean a damaged journal. The event is still sent,
-/// with what the record itself holds: an alert without its place is worth more than none.
-fn decode(record: &Record) -> Option<Message<'_>> {
-    let message = Envelope::parse(&record.signed)
-        .map_err(|error| error.to_string())
-        .and_then(|envelope| Message::decode(envelope.message).map_err(|error| error.to_string()));
-    match message {
-        Ok((message, _)) => Some(message),
-        Err(error) => {
-            tracing::error!(message = %record.message_id, error, "journaled message is unreadable");
-            None
-        }
-    }
-}
-
-/// Sixteen bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8; 16]) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
-    }
-    text
-}
-
-/// Text of bytes that are ASCII by construction.
-pub(super) fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// `time` as RFC 3339 in UTC with milliseconds. Years beyond 9999 are shown as 9999.
-pub(super) fn rfc3339(time: Time) -> [u8; TIME_LEN] {
-    let ms = time.to_millis().0;
-    let (year, month, day) = civil(ms / DAY_MS);
-    let of_day = ms % DAY_MS;
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    let mut put = |at: usize, width: usize, value: u64| {
-        let mut value = value;
-        for place in text.iter_mut().skip(at).take(width).rev() {
-            *place = b'0' + u8::try_from(value % 10).unwrap_or_default();
-            value /= 10;
-        }
-    };
-    put(0, 4, year.min(9999));
-    put(5, 2, month);
-    put(8, 2, day);
-    put(11, 2, of_day / 3_600_000);
-    put(14, 2, of_day / 60_000 % 60);
-    put(17, 2, of_day / 1_000 % 60);
-    put(20, 3, of_day % 1_000);
-    text
-}
-
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
-///
-/// Counts from 0000-03-01, so that the leap day ends a year; an era is the 400 years after which the calendar repeats.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
 mod tests {
+    use pipeline::{Agencies, Agency, Time, ZoneId};
     use proptest::prelude::*;
     use protocol::{
-        AlertId, Algorithm, Category, Counters, DeviceId, MessageId, Method, Nonce, Position,
+        AlertId, Algorithm, Category, Counters, DeviceId, Label, Labels, Message, MessageId,
+        Method, Nonce, Percent, Position,
     };
 
     use super::*;
     use crate::feed::testing::record;
+    use crate::registry::Sight;
 
     fn encoded(record: &Record) -> String {
         let mut out = vec![];
@@ -516,13 +297,6 @@ mod tests {
             prop_assert_eq!(event.matches(['\n', '\r']).count(), 4);
             let data = data(&record);
             prop_assert_eq!(data["note"].as_str(), Some(note.as_str()));
-        }
-
-        #[test]
-        fn received_at_agrees_with_another_calendar(ms in 0_u64..253_402_300_800_000) {
-            let ours = rfc3339(Time(ms * 1_000 + 7));
-            let theirs = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();
-            prop_assert_eq!(ascii(&ours), format!("{theirs:.3}"));
         }
     }
 }

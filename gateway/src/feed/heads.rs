@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pipeline::{Cursor, Entry};
+use tokio::sync::watch;
 
 use super::cursor::CursorCodec;
 use super::head::Head;
@@ -19,6 +20,7 @@ use crate::registry::Sight;
 pub struct Heads {
     exact: Formats,
     coarse: Formats,
+    pushed: watch::Sender<Cursor>,
 }
 
 /// The heads of one sight.
@@ -43,7 +45,8 @@ impl Heads {
                 cap: head(Format::Cap),
             }
         };
-        Arc::new(Self { exact: formats(Sight::Exact), coarse: formats(Sight::Coarse) })
+        let (exact, coarse) = (formats(Sight::Exact), formats(Sight::Coarse));
+        Arc::new(Self { exact, coarse, pushed: watch::Sender::new(after) })
     }
 
     /// Takes records that are synced to disk, in journal order, each once. Never waits for a subscriber.
@@ -57,13 +60,18 @@ impl Heads {
                 head.pass(last);
             }
         }
+        self.pushed.send_replace(last);
     }
 
     /// The last place that was pushed.
     #[must_use]
     pub fn pushed(&self) -> Cursor {
-        // A batch is pushed to one head after the other: no head is behind the last of them.
-        self.all().last().map_or(Cursor(0), Head::pushed)
+        *self.pushed.borrow()
+    }
+
+    /// The last place that was pushed, and the wake-up when it advances.
+    pub(super) fn watch_pushed(&self) -> watch::Receiver<Cursor> {
+        self.pushed.subscribe()
     }
 
     /// Encodes what is pushed and wakes the subscribers, for ever.

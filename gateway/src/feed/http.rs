@@ -13,11 +13,13 @@ use pipeline::Cursor;
 use serde::Deserialize;
 
 use super::access::Access;
+use super::alerts::Alerts;
+use super::incidents::IncidentStream;
 use super::refusal::Refusal;
 use super::shape::{Format, Shape, View};
 use super::stall::Streams;
 use super::state::Feed;
-use super::stream::Subscription;
+use super::stream::{Source, Subscription};
 
 /// Where a stream starts, and what it looks like. `Last-Event-ID` goes before both places.
 #[derive(Debug, Default, Deserialize)]
@@ -56,10 +58,8 @@ async fn serve(
     headers: HeaderMap,
     query: Result<Query<Start>, QueryRejection>,
 ) -> Response {
-    match open(&feed, streams.map(|Extension(streams)| streams), &headers, query) {
-        Ok(subscription) => respond(subscription),
-        Err(refusal) => refusal.into_response(),
-    }
+    let streams = streams.map(|Extension(streams)| streams);
+    open(&feed, streams, &headers, query).unwrap_or_else(IntoResponse::into_response)
 }
 
 fn open(
@@ -67,18 +67,35 @@ fn open(
     streams: Option<Streams>,
     headers: &HeaderMap,
     query: Result<Query<Start>, QueryRejection>,
-) -> Result<Subscription, Refusal> {
+) -> Result<Response, Refusal> {
     let access = Access::new(bearer(headers).ok_or(Refusal::NoToken)?, feed)?;
     let Query(start) = query.map_err(|rejection| Refusal::Query(rejection.body_text()))?;
+    if (start.view, start.format) == (View::Incidents, Format::Cap) {
+        return Err(Refusal::Query(
+            "incidents are not written as CAP, which tells single alerts; ask for format=json or \
+             format=geojson, or for view=alerts"
+                .to_owned(),
+        ));
+    }
     let position = position(feed, headers, &start)?;
     let place = Arc::clone(&feed.places).try_acquire_owned().map_err(|_| Refusal::Full)?;
     let stall = streams.unwrap_or_default().open();
     tracing::info!(reader = %access.holder(), "feed opened");
-    let shape = Shape { view: start.view, format: start.format, sight: access.sight() };
-    Ok(Subscription::new(Arc::clone(feed), access, shape, position, stall, place))
+    let (viewer, format) = (access.viewer(), start.format);
+    Ok(match start.view {
+        View::Alerts => {
+            let shape = Shape { view: start.view, format, sight: viewer.sight() };
+            let alerts = Alerts::new(feed, shape, position);
+            respond(Subscription::new(Arc::clone(feed), access, alerts, stall, place))
+        }
+        View::Incidents => {
+            let incidents = IncidentStream::new(feed, viewer, format, position);
+            respond(Subscription::new(Arc::clone(feed), access, incidents, stall, place))
+        }
+    })
 }
 
-fn respond(subscription: Subscription) -> Response {
+fn respond(subscription: Subscription<impl Source + 'static>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -7,6 +7,7 @@
 //! server-sent events (HTML section 9.2) at `GET /v1/feed`.
 
 mod access;
+mod alerts;
 mod attendance;
 mod audience;
 mod backlog;
@@ -20,7 +21,9 @@ mod geojson;
 mod head;
 mod heads;
 mod http;
+mod incidents;
 mod lag;
+mod message;
 mod place;
 mod problem;
 mod refusal;
@@ -30,19 +33,23 @@ mod state;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text;
 
+pub(crate) use attendance::Attending;
 pub use attendance::{Attendance, Attended};
 pub(crate) use audience::Audience;
 pub use cursor::{CursorCodec, CursorError};
 pub(crate) use decision::decision_value;
 pub(crate) use entitlement::Entitlement;
 pub use event::encode_event;
-pub(crate) use event::{Content, Flags, message_value, time_text};
+pub(crate) use geojson::Feature;
 pub use heads::Heads;
 pub(crate) use http::bearer;
 pub use http::router;
+pub(crate) use message::{Content, Flags, message_value};
 pub(crate) use place::Place;
 pub use problem::Problem;
 pub use shape::{Format, Shape, View};
 pub use stall::{BEATS_PER_TIMEOUT, Pulse, Stall, Streams};
 pub use state::{Feed, FeedParts};
+pub(crate) use text::time_text;

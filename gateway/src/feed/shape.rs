@@ -14,6 +14,8 @@ pub enum View {
     /// Every alert and every decision.
     #[default]
     Alerts,
+    /// What incidents they come to.
+    Incidents,
 }
 
 /// How an event's data is written.
@@ -25,11 +27,21 @@ pub enum Format {
     Json,
     /// A `Feature` of GeoJSON (RFC 7946) with the same object as its properties.
     Geojson,
-    /// A document of the Common Alerting Protocol (CAP 1.2) for each alert; nothing for decisions and notices.
+    /// A document of the Common Alerting Protocol (CAP 1.2) for each alert; of decisions only for who moves
+    /// or has gone quiet, and nothing for notices.
     Cap,
 }
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Geojson, Self::Cap];
+
+    /// The format with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// The name that queries and metrics use.
     #[must_use]
     pub fn name(self) -> &'static str {

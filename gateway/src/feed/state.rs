@@ -11,6 +11,7 @@ use super::attendance::{Attendance, Attended};
 use super::backlog::Backlog;
 use super::cursor::CursorCodec;
 use super::heads::Heads;
+use super::incidents::Incidents;
 use crate::config::FeedConfig;
 use crate::registry::{Operators, Subscribers};
 
@@ -40,6 +41,7 @@ pub struct FeedParts {
 pub struct Feed {
     pub(super) heads: Arc<Heads>,
     pub(super) backlog: Arc<Backlog>,
+    pub(super) incidents: Arc<Incidents>,
     pub(super) codec: Arc<CursorCodec>,
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) attendance: Arc<Attendance>,
@@ -58,6 +60,7 @@ impl Feed {
         let codec = Arc::new(CursorCodec::new(parts.cursor_key));
         Arc::new(Self {
             heads: parts.heads,
+            incidents: Incidents::new(parts.journal.clone(), &parts.config),
             backlog: Backlog::new(parts.journal, Arc::clone(&codec)),
             codec,
             zones: parts.zones,
@@ -71,10 +74,11 @@ impl Feed {
         })
     }
 
-    /// Encodes what is pushed to the heads, wakes the streams, and tells where somebody listens, for ever. Streams stand
-    /// still without it.
+    /// Encodes what is pushed to the heads, folds incidents, and wakes the streams, for ever. Streams stand still without
+    /// it.
     pub async fn run(&self) {
-        self.heads.run(&self.codec).await;
+        let incidents = self.incidents.run(self.heads.watch_pushed(), self.closing.subscribe());
+        tokio::join!(self.heads.run(&self.codec), incidents);
     }
 
     /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.

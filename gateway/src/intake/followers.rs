@@ -337,7 +337,10 @@ mod tests {
         let (present, first) = followers.follow(alert(), PHONE);
         assert_eq!((present, word(first.as_ref())), (None, None));
         let others = Record { message_id: record(2).message_id, ..raise.clone() };
-        followers.tell(&[about(Act::Acknowledge, &others), about(Act::Moving, &raise)]);
+        followers.tell(&[
+            about(Act::Acknowledge, &others),
+            about(Act::Moving { seen: Cursor(2) }, &raise),
+        ]);
         assert_eq!(word(first.as_ref()), None);
 
         followers.tell(&[about(Act::Acknowledge, &raise)]);

@@ -1,13 +1,15 @@
 //! A decision as a row of `decisions`, and back.
 //!
 //! Both ways check what must hold, like those of a message. The raise that a promotion shows again is not stored twice:
-//! the row names its place, and whoever reads the row fetches it from there.
+//! the row names its place, and whoever reads the row fetches it from there. So it is with where whoever pressed was last:
+//! no place is stored twice.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pipeline::{
     ACTOR_LEN_MAX, Act, Actor, Cursor, Decision, EVIDENCE_MAX, Posture, REASON_LEN_MAX, Rule,
-    STRIKES_MAX, Time, Verdict, ZoneId,
+    STRIKES_MAX, Time, Verdict,
 };
 use protocol::{AlertId, DeviceId};
 use rusqlite::{Row, Statement, params};
@@ -50,6 +52,9 @@ pub(super) fn problem(decision: &Decision) -> Option<&'static str> {
         }
         Act::Assign { ref to } if to.is_empty() || to.len() > ACTOR_LEN_MAX => {
             Some("it sends somebody without a name, or with one that is too long")
+        }
+        _ if decision.act.seen().is_some_and(|seen| seen >= decision.cursor) => {
+            Some("it tells of a message that is not before it")
         }
         Act::Block { until } | Act::Probation { until } | Act::Drill { until }
             if i64::try_from(until.0).is_err() =>
@@ -96,11 +101,12 @@ pub(super) fn insert(decisions: &mut Statement<'_>, decision: &Decision) -> rusq
 }
 
 /// What an act names beside its alert.
-pub(crate) fn object(act: &Act) -> Option<&str> {
+pub(crate) fn object(act: &Act) -> Option<Cow<'_, str>> {
     match act {
-        Act::Assign { to } => Some(to),
-        Act::Escalate { to } => to.as_ref().map(ZoneId::as_str),
-        Act::Posture(posture) => Some(posture.name()),
+        Act::Assign { to } => Some(Cow::Borrowed(to)),
+        Act::Escalate { to } => to.as_ref().map(|to| Cow::Borrowed(to.as_str())),
+        Act::Posture(posture) => Some(Cow::Borrowed(posture.name())),
+        Act::Moving { seen } | Act::Quiet { seen } => Some(Cow::Owned(seen.0.to_string())),
         _ => None,
     }
 }
@@ -123,6 +129,7 @@ pub(super) fn read(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Dec
         evidence: stated(row, 12, evidence)?.unwrap_or_default(),
         standing: stated(row, 14, standing)?,
         raise: None,
+        place: None,
     })
 }
 
@@ -135,6 +142,7 @@ fn actor(row: &Row<'_>) -> rusqlite::Result<Actor> {
 
 fn act(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Act> {
     let object = row.get_ref(15)?.as_str_or_null().map_err(|_| foreign(15))?;
+    let seen = || object.and_then(|line| line.parse().ok()).map(Cursor);
     match unsigned(row, 2)? {
         1 => known(9, Verdict::from_stored(unsigned(row, 9)?)).map(Act::Verdict),
         2 => Ok(Act::Block { until: Time(unsigned(row, 10)?) }),
@@ -149,8 +157,8 @@ fn act(row: &Row<'_>, zones: &mut ZoneNames) -> rusqlite::Result<Act> {
         11 => known(9, Verdict::from_stored(unsigned(row, 9)?)).map(Act::Resolve),
         12 => Ok(Act::Reopen),
         13 => Ok(Act::Escalate { to: object.map(|id| zones.get(id)) }),
-        14 => Ok(Act::Moving),
-        15 => Ok(Act::Quiet),
+        14 => Ok(Act::Moving { seen: known(15, seen())? }),
+        15 => Ok(Act::Quiet { seen: known(15, seen())? }),
         16 => Ok(Act::Drill { until: Time(unsigned(row, 10)?) }),
         17 => known(15, object.and_then(Posture::from_name)).map(Act::Posture),
         _ => Err(foreign(2)),
@@ -173,7 +181,7 @@ fn stated<T>(
 mod tests {
     use std::path::PathBuf;
 
-    use pipeline::{Entry, Notice, Standing};
+    use pipeline::{Entry, Notice, Standing, ZoneId};
     use tempfile::TempDir;
 
     use super::*;
@@ -209,8 +217,8 @@ mod tests {
             Act::Reopen,
             Act::Escalate { to: Some(ZoneId::new("kota")) },
             Act::Escalate { to: None },
-            Act::Moving,
-            Act::Quiet,
+            Act::Moving { seen: Cursor(1) },
+            Act::Quiet { seen: Cursor(1) },
             Act::Drill { until },
             Act::Posture(Posture::Special),
             Act::Notice(Notice { alerts: 7, batch, model: None }),
@@ -219,7 +227,9 @@ mod tests {
         let mut entries = records([1]);
         for (cursor, act) in (2..).zip(acts) {
             let raise = act.is_about_an_alert().then(|| Arc::new(record(1)));
-            entries.push(Decision { act, raise, ..decision(cursor, 1) }.into());
+            let place = act.seen().and_then(|_| record(1).stated().0);
+            assert_eq!(place.is_some(), act.seen().is_some());
+            entries.push(Decision { act, raise, place, ..decision(cursor, 1) }.into());
         }
         for (cursor, rule) in (entries.len() as u64 + 1..).zip(Rule::ALL) {
             let actor = Actor::Rule(*rule);
@@ -257,6 +267,7 @@ mod tests {
             Decision { reason: long(REASON_LEN_MAX + 1), ..good.clone() },
             Decision { actor: Actor::Operator(Arc::from("")), ..good.clone() },
             Decision { act: Act::Block { until: Time(u64::MAX) }, ..good.clone() },
+            Decision { act: Act::Quiet { seen: Cursor(2) }, ..good.clone() },
             Decision { evidence: vec![AlertId([1; 16]); 17], ..good.clone() },
         ] {
             let error = journal.append(&[wrong.into()]).unwrap_err();

@@ -78,8 +78,8 @@ pub(super) fn read_after(
     read(connection, path, &mut ZoneNames::default(), after, limit)
 }
 
-/// Gives every decision about an alert among `entries` the raise of that alert, from where it lies in the journal.
-/// One that is not there is damage only where it has to be shown.
+/// Gives every decision about an alert among `entries` the raise of that alert, and the place that it tells of, from where
+/// they lie in the journal. A raise that is not there is damage only where it has to be shown.
 pub(super) fn fill_raises(
     connection: &Connection,
     path: &Path,
@@ -100,6 +100,14 @@ pub(super) fn fill_raises(
                 });
             }
             decision.raise = raise.map(Arc::new);
+        }
+        if let Entry::Decision(decision) = entry
+            && decision.place.is_none()
+            && let Some(seen) = decision.act.seen()
+        {
+            let message = one(connection, &mut ZoneNames::default(), seen)
+                .map_err(|error| JournalError::sqlite("read", path, &error))?;
+            decision.place = message.and_then(|message| message.stated().0);
         }
     }
     Ok(())

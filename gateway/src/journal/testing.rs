@@ -71,6 +71,7 @@ pub(crate) fn decision(cursor: u64, on: u64) -> Decision {
             probation_until: None,
         }),
         raise: Some(Arc::new(raise)),
+        place: None,
     }
 }
 

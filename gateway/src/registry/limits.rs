@@ -1,7 +1,6 @@
 //! What a token is limited to, beside zones: which services it reads for, which categories, and how exact places are.
 
-use pipeline::Agencies;
-use protocol::Category;
+use pipeline::{Agencies, Categories, Scope};
 
 /// How exactly places are shown. It is a property of the token: no query asks for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,10 +23,6 @@ impl Sight {
     }
 }
 
-/// A set of categories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Categories(u16);
-
 /// The limits of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -39,67 +34,20 @@ pub struct Limits {
     pub sight: Sight,
 }
 
-impl Categories {
-    /// Every category.
-    pub const ALL: Self = Self((1 << Category::ALL.len()) - 1);
-
-    /// Whether `category` is in the set.
-    #[must_use]
-    pub fn contains(self, category: Category) -> bool {
-        self.0 & 1 << category as u16 != 0
-    }
-
-    /// The categories in the set, in order of their numbers.
-    pub fn iter(self) -> impl Iterator<Item = Category> {
-        Category::ALL.into_iter().filter(move |category| self.contains(*category))
-    }
-}
-
-impl FromIterator<Category> for Categories {
-    fn from_iter<I: IntoIterator<Item = Category>>(categories: I) -> Self {
-        Self(categories.into_iter().fold(0, |bits, category| bits | 1 << category as u16))
-    }
-}
-
 impl Limits {
-    /// Whether an alert of this category that these agencies answer is within the limits. A token without limits sees
-    /// also what no agency was found for. What states no category may be about any: it is let through rather than lost.
+    /// None but where the token is for.
+    pub const NONE: Self =
+        Self { agencies: Agencies::ALL, categories: Categories::ALL, sight: Sight::Exact };
+
+    /// The alerts that are shown, and may be acted on.
     #[must_use]
-    pub fn admit(&self, agencies: Agencies, category: Option<Category>) -> bool {
-        (self.agencies == Agencies::ALL || self.agencies.meets(agencies))
-            && category.is_none_or(|category| self.categories.contains(category))
+    pub fn scope(&self) -> Scope {
+        Scope { agencies: self.agencies, categories: self.categories }
     }
 }
 
 impl Default for Limits {
-    /// None.
     fn default() -> Self {
-        Self { agencies: Agencies::ALL, categories: Categories::ALL, sight: Sight::Exact }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pipeline::Agency;
-
-    use super::*;
-
-    #[test]
-    fn limits_admit_what_both_name_and_no_limits_admit_everything() {
-        let fire = Agencies::NONE.with(Agency::Fire);
-        let limits = Limits {
-            agencies: fire.with(Agency::Medical),
-            categories: [Category::Fire, Category::Unspecified].into_iter().collect(),
-            ..Limits::default()
-        };
-        assert!(limits.admit(fire, Some(Category::Fire)));
-        assert!(!limits.admit(fire, Some(Category::Crime)));
-        assert!(!limits.admit(Agencies::NONE.with(Agency::Police), Some(Category::Fire)));
-        assert!(!limits.admit(Agencies::NONE, Some(Category::Fire)));
-        assert!(limits.admit(fire, None));
-        for category in Category::ALL {
-            assert!(Limits::default().admit(Agencies::NONE, Some(category)), "{category:?}");
-        }
-        assert_eq!(Category::ALL.into_iter().collect::<Categories>(), Categories::ALL);
+        Self::NONE
     }
 }

@@ -21,10 +21,10 @@ pub use import::{
     check_text, parse_algorithm, parse_key, parse_place,
 };
 pub use key::{DeviceKey, KeyError};
-pub use limits::{Categories, Limits, Sight};
+pub use limits::{Limits, Sight};
 pub use operator::{OPERATOR_BLOCK_MAX, Operator, Operators, Role};
 pub use store::{Enrolled, Enrolment, Listed, REGISTRY_FILE, Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberId, Subscribers};
 pub use token::{Holder, TokenError, TokenHash, Tokens};
 pub use watcher::{Changes, Loaded, Watcher, load, read};
-pub use webhook::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
+pub use webhook::{Webhook, WebhookId, WebhookSecret};

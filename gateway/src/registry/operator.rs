@@ -1,12 +1,13 @@
 //! Operators: people who look and decide, by name, with a role, in their zones.
 //!
-//! A role says what its holder may do; zones say where. What each role may do is asked here and nowhere else, so that a
-//! table of roles can be read in one place.
+//! A role says what its holder may do; zones say where, limits about which alerts and how exactly places are shown. What
+//! each role may do is asked here and nowhere else, so that a table of roles can be read in one place.
 
 use std::sync::Arc;
 
 use pipeline::{Span, Time, ZoneId};
 
+use super::limits::{Limits, Sight};
 use super::token::{Holder, Tokens};
 
 /// The longest block that an operator may give alone. Longer ones are a supervisor's.
@@ -81,8 +82,19 @@ pub struct Operator {
     pub role: Role,
     /// Where they may do it, with everything below these zones.
     pub zones: Vec<ZoneId>,
+    /// What they are shown there, and may act on.
+    pub limits: Limits,
     /// When the token ends.
     pub expires_at: Time,
+}
+
+impl Operator {
+    /// Whether they are shown whose a device is: their role must be one that is, and who sees places as cells is shown
+    /// nobody.
+    #[must_use]
+    pub fn sees_owners(&self) -> bool {
+        self.role.sees_owners() && self.limits.sight == Sight::Exact
+    }
 }
 
 impl Holder for Operator {

@@ -58,7 +58,10 @@ CREATE TABLE operator (
     role TEXT NOT NULL CHECK (role IN ('operator', 'supervisor', 'sre', 'read-only')),
     token_sha256 BLOB NOT NULL UNIQUE, -- the token itself is kept nowhere
     created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    agencies TEXT,                     -- as a subscriber's
+    categories TEXT,                   -- as a subscriber's
+    coarse INTEGER NOT NULL            -- 1: places are shown as cells, without notes and owners
 ) STRICT, WITHOUT ROWID;
 
 -- An operator acts in these zones and everything below them.
@@ -74,9 +77,11 @@ CREATE TABLE webhook (
     url TEXT NOT NULL,
     allow_private INTEGER NOT NULL,    -- 1: it may be at an address that is not public, and without TLS
     secret BLOB NOT NULL CHECK (length(secret) = 32), -- kept whole: every signature needs it
-    agencies INTEGER NOT NULL,         -- bits, as in journal.db
-    categories TEXT NOT NULL,          -- names, with commas; empty: all
-    format TEXT NOT NULL,              -- how events are written: json, geojson
+    agencies TEXT,                     -- as a subscriber's
+    categories TEXT,                   -- as a subscriber's
+    coarse INTEGER NOT NULL,           -- as a subscriber's
+    format TEXT NOT NULL,              -- how events are written: json, geojson, cap
+    attends INTEGER NOT NULL,          -- 1: as long as it delivers, somebody listens in its zones
     after INTEGER NOT NULL,            -- the journal's last cursor when it was added
     retries INTEGER NOT NULL,          -- how often somebody asked to send its dead letters once more
     created_at INTEGER NOT NULL
@@ -92,6 +97,7 @@ CREATE TABLE webhook_zone (
 CREATE VIEW operators AS
 SELECT name, role,
        (SELECT group_concat(zone, ',') FROM operator_zone AS z WHERE z.name = o.name) AS zones,
+       agencies, categories, coarse,
        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
 FROM operator AS o;

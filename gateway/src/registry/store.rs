@@ -18,7 +18,7 @@ use crate::sqlite::{self, OpenError, WriterOptions};
 pub const REGISTRY_FILE: &str = "registry.db";
 
 /// The layout that this program reads and writes.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -69,8 +69,8 @@ pub enum StoreError {
     /// No such operator. Check the name.
     #[error("there is no operator {0:?}")]
     UnknownOperator(String),
-    /// A row holds a role that no version of this program writes. Restore the file.
-    #[error("registry.db is damaged: operator {0:?} has no valid role")]
+    /// A row holds a role or a limit that no version of this program writes. Restore the file.
+    #[error("registry.db is damaged: operator {0:?} has no valid role or limits")]
     DamagedOperator(String),
     /// A row holds a limit that no version of this program writes. Restore the file.
     #[error("registry.db is damaged: subscriber {0} has no valid limits")]

@@ -175,12 +175,13 @@ fn read_subscribers(
 }
 
 fn read_operators(transaction: &Transaction<'_>) -> Result<Vec<(TokenHash, Operator)>, StoreError> {
-    let select = "SELECT name, role, expires_at, token_sha256 FROM operator";
+    let select =
+        "SELECT name, role, expires_at, agencies, categories, coarse, token_sha256 FROM operator";
     let mut statement = transaction.prepare_cached(select)?;
     let mut rows = statement.query([])?;
     let mut operators = vec![];
     while let Some(row) = rows.next()? {
-        operators.push((TokenHash(row.get(3)?), read_operator(transaction, row)?));
+        operators.push((TokenHash(row.get(6)?), read_operator(transaction, row)?));
     }
     Ok(operators)
 }
@@ -270,6 +271,11 @@ mod tests {
             name: Arc::from("siti"),
             role: super::super::Role::Supervisor,
             zones: subscriber.zones.clone(),
+            limits: Limits {
+                agencies: pipeline::Agencies::NONE.with(pipeline::Agency::Fire),
+                categories: [protocol::Category::Fire].into_iter().collect(),
+                sight: Sight::Coarse,
+            },
             expires_at: Time(2_000_000),
         };
         store.add_operator(&operator, TokenHash::of("siti's"), Time(0)).unwrap();

@@ -9,13 +9,11 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pipeline::{Agencies, Cursor, Time, ZoneId};
-use protocol::{Category, IdError};
+use pipeline::{Cursor, Time, ZoneId};
+use protocol::IdError;
 
+use super::limits::Limits;
 use crate::feed::Format;
-
-/// The formats that a webhook may ask for: those whose events are JSON, as the object around them is.
-pub const WEBHOOK_FORMATS: [Format; 2] = [Format::Json, Format::Geojson];
 
 /// Names a webhook. Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,12 +64,12 @@ pub struct Webhook {
     pub secret: WebhookSecret,
     /// The zones whose events it is sent, with everything below them.
     pub zones: Vec<ZoneId>,
-    /// The agencies that it stands for.
-    pub agencies: Agencies,
-    /// The categories that it is sent; empty: all.
-    pub categories: Vec<Category>,
-    /// How its events are written; one of [`WEBHOOK_FORMATS`].
+    /// What it is sent of them.
+    pub limits: Limits,
+    /// How its events are written.
     pub format: Format,
+    /// Whether somebody listens behind it: as long as it delivers, its zones count as attended.
+    pub attends: bool,
     /// What was journaled up to here was before its time.
     pub after: Cursor,
     /// How often somebody asked to send its dead letters once more.
@@ -98,9 +96,9 @@ mod tests {
             allow_private: false,
             secret: WebhookSecret([7; 32]),
             zones: vec![],
-            agencies: Agencies::ALL,
-            categories: vec![],
+            limits: Limits::default(),
             format: Format::Json,
+            attends: false,
             after: Cursor(0),
             retries: 0,
             created_at: Time(0),

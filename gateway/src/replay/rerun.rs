@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pipeline::{
     About, Act, Actor, Answer, Arrival, Cursor, Decision, Demand, Desk, DeskConfig, DeviceIndex,
     Enrolment, Entry, Found, Input, Model, Output, Policy, Reach, Recollected, Record, Request,
-    Ticket, Time, Zones,
+    Scope, Ticket, Time, Zones,
 };
 use protocol::{AlertId, DeviceId, Envelope, Kind, Labels, Message, MessageId, Status};
 
@@ -210,7 +210,7 @@ impl<'a> Rerun<'a> {
             _ => return None,
         };
         let (actor, reason) = (Arc::clone(actor), decision.reason.clone());
-        Some(Request { actor, reach: Reach::Everywhere, demand, reason })
+        Some(Request { actor, reach: Reach::Everywhere, scope: Scope::ALL, demand, reason })
     }
 
     fn device(&mut self, id: DeviceId) -> (DeviceIndex, Enrolment) {

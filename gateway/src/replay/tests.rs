@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use pipeline::{
     Answer, Arrival, BatchIndex, Carrier, Demand, Desk, DeskConfig, DeviceIndex, Enrolment, Entry,
-    Input, Output, OwnerIndex, Reach, Recollected, Request, Span, Ticket, Verdict,
+    Input, Output, OwnerIndex, Reach, Recollected, Request, Scope, Span, Ticket, Verdict,
 };
 use protocol::{
     Algorithm, Counters, DeviceId, Kind, Labels, Message, MessageId, Nonce, Position, Realm,
@@ -122,7 +122,8 @@ impl Town {
 
     fn demand(&mut self, demand: Demand) {
         let (actor, reason) = (Arc::from("siti"), Some(Arc::from("seen on site")));
-        let request = Request { actor, reach: Reach::Everywhere, demand, reason };
+        let request =
+            Request { actor, reach: Reach::Everywhere, scope: Scope::ALL, demand, reason };
         self.bring(Input::Decide { ticket: Ticket(1), request });
     }
 

@@ -21,7 +21,7 @@ mod lookup;
 
 pub use ask::{
     AlertPage, AlertQuery, AlertRow, AlertState, AnswerState, DecisionPage, DecisionQuery,
-    DeviceRow, Period, Prepared,
+    DeviceRow, Motion, Period, Prepared,
 };
 pub use index::Index;
 pub use indexer::{Indexer, IndexerHandle};

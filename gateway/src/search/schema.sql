@@ -77,7 +77,8 @@ CREATE TABLE decisions (
   zone          TEXT    NOT NULL,
   verdict       INTEGER,              -- verdicts.verdict, where the act is a verdict or resolves
   until_us      INTEGER,              -- when a block, a probation or a drill ends
-  object        TEXT                  -- who is sent; the zone that is paged from here on (NULL: everybody); the posture
+  object        TEXT                  -- who is sent; the zone that is paged from here on (NULL: everybody); the posture;
+                                      --   of who moves or is quiet, the place in the journal that says where they were
 ) STRICT;
 CREATE INDEX decisions_by_time     ON decisions (decided_at_us);
 CREATE INDEX decisions_by_zone     ON decisions (zone);

@@ -19,7 +19,10 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ),
     ("gateway_feed_bytes_total", "Bytes of events handed to subscribers."),
     ("gateway_feed_events_total", "Events handed to subscribers."),
-    ("gateway_feed_gaps_total", "Subscribers told that they stay behind, and closed."),
+    (
+        "gateway_feed_gaps_total",
+        "Subscribers told that something is missing: they stay behind, or incidents are kept no more.",
+    ),
     (
         "gateway_feed_left_to_journal_total",
         "Entries that came faster than they could be encoded and were left to the journal.",
@@ -72,6 +75,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("gateway_alert_followers", "Senders that wait to hear what becomes of their alerts."),
     ("gateway_connections_open", "Connections open."),
     ("gateway_desk_entries", "Entries in each table of the desk."),
+    ("gateway_feed_incident_members", "Alerts kept in memory for the view of incidents."),
     ("gateway_feed_ring_bytes", "Bytes of encoded events kept in memory, by format and sight."),
     ("gateway_feed_subscribers", "Feeds open."),
     (
@@ -92,6 +96,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ),
     ("gateway_search_lag_records", "Synced entries that are not indexed."),
     ("gateway_webhook_failing", "Webhooks whose next event was tried in vain."),
+    ("gateway_webhook_neighbours_missing", "Neighbours in routing that no webhook is for."),
     ("gateway_webhook_targets", "Webhooks that are served."),
 ];
 

@@ -12,6 +12,7 @@ pub(super) struct Metrics {
     dropped: Counter,
     failing: Gauge,
     served: Gauge,
+    missing: Gauge,
 }
 
 /// As long as it is held, one webhook counts as failing.
@@ -34,6 +35,7 @@ impl Metrics {
             dropped: counter!("gateway_webhook_dead_letters_dropped_total"),
             failing: gauge!("gateway_webhook_failing"),
             served: gauge!("gateway_webhook_targets"),
+            missing: gauge!("gateway_webhook_neighbours_missing"),
         }
     }
 
@@ -62,5 +64,11 @@ impl Metrics {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     pub(super) fn served(&self, webhooks: usize) {
         self.served.set(webhooks as f64);
+    }
+
+    /// So many neighbours are told nothing.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    pub(super) fn missing(&self, neighbours: usize) {
+        self.missing.set(neighbours as f64);
     }
 }

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod ledger;
+mod line;
 mod metrics;
 mod outbox;
 mod post;
@@ -15,12 +16,12 @@ mod target;
 mod tests;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pipeline::{Cursor, Time, Zones};
+use pipeline::{Cursor, Neighbour, Routing, Time, ZoneId, Zones};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,11 +31,12 @@ use self::outbox::Outbox;
 use self::post::Poster;
 use self::worker::{Shared, Worker};
 use crate::config::WebhookConfig;
+use crate::feed::Attendance;
 use crate::registry::{Webhook, WebhookId};
 
 pub use backoff::backoff;
 pub use ledger::{DeadLetter, LEDGER_FILE, Ledger, LedgerError, Progress};
-pub use post::{Cause, trust, trust_of_the_machine};
+pub use post::{Cause, Resolve, Resolving, resolve_with_the_machine, trust, trust_of_the_machine};
 pub use signature::sign;
 pub use target::{Target, TargetError, is_public};
 pub use worker::Pause;
@@ -51,12 +53,18 @@ pub struct WebhookParts {
     pub zones: Arc<ArcSwap<Zones>>,
     /// The webhooks, the oldest first.
     pub webhooks: watch::Receiver<Vec<Arc<Webhook>>>,
+    /// The routing in force: it names the neighbours that should have one.
+    pub routing: watch::Receiver<Arc<Routing>>,
     /// Up to where the journal is synced.
     pub synced: watch::Receiver<Cursor>,
     /// The bounds.
     pub config: WebhookConfig,
     /// Whose certificates are believed.
     pub tls: Arc<ClientConfig>,
+    /// What looks up names.
+    pub resolve: Resolve,
+    /// Where an attending webhook is told of.
+    pub attendance: Arc<Attendance>,
     /// The gateway's clock.
     pub now: Arc<dyn Fn() -> Time + Send + Sync>,
     /// What waits between attempts.
@@ -67,6 +75,7 @@ pub struct WebhookParts {
 pub struct Webhooks {
     shared: Arc<Shared>,
     webhooks: watch::Receiver<Vec<Arc<Webhook>>>,
+    routing: watch::Receiver<Arc<Routing>>,
     working: BTreeMap<WebhookId, Working>,
 }
 
@@ -94,13 +103,15 @@ impl Webhooks {
             shared: Arc::new(Shared {
                 outbox: Arc::new(outbox),
                 ledger,
-                poster: Poster { config: parts.config, tls: parts.tls },
+                poster: Poster { config: parts.config, tls: parts.tls, resolve: parts.resolve },
+                attendance: parts.attendance,
                 metrics: Metrics::new(),
                 synced: parts.synced,
                 now: parts.now,
                 pause: parts.pause,
             }),
             webhooks: parts.webhooks,
+            routing: parts.routing,
             working: BTreeMap::new(),
         })
     }
@@ -109,9 +120,29 @@ impl Webhooks {
     pub async fn run(mut self) {
         loop {
             self.reconcile().await;
-            if self.webhooks.changed().await.is_err() {
+            self.miss();
+            let changed = tokio::select! {
+                changed = self.webhooks.changed() => changed,
+                changed = self.routing.changed() => changed,
+            };
+            if changed.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Says which neighbours are told nothing, because nobody made a webhook for them.
+    fn miss(&mut self) {
+        let routing = Arc::clone(&self.routing.borrow_and_update());
+        let webhooks = self.webhooks.borrow();
+        let missing: Vec<_> = unheard(&routing, webhooks.iter().map(AsRef::as_ref)).collect();
+        self.shared.metrics.missing(missing.len());
+        for neighbour in missing {
+            let neighbour = neighbour.name();
+            tracing::warn!(
+                neighbour,
+                "routing names a neighbour that no webhook is for; it is told nothing"
+            );
         }
     }
 
@@ -157,6 +188,15 @@ impl std::fmt::Debug for Webhooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Webhooks").field("working", &self.working.len()).finish_non_exhaustive()
     }
+}
+
+/// The neighbours in `routing` that none of these webhooks is for.
+pub fn unheard<'r>(
+    routing: &'r Routing,
+    webhooks: impl IntoIterator<Item = &'r Webhook>,
+) -> impl Iterator<Item = &'r Neighbour> {
+    let told: BTreeSet<&ZoneId> = webhooks.into_iter().flat_map(|webhook| &webhook.zones).collect();
+    routing.neighbours.iter().filter(move |neighbour| !told.contains(&neighbour.zone))
 }
 
 /// The journal's last cursor, from which a webhook that is added goes on; 0 if nothing was journaled yet.

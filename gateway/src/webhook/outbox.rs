@@ -17,7 +17,7 @@ use crate::feed::{
     Audience, CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text,
 };
 use crate::journal::{JournalError, Reader};
-use crate::registry::{Categories, Limits, Sight, Webhook};
+use crate::registry::Webhook;
 
 /// Entries in one batch. Their events are what a webhook holds in memory, about 64 KiB.
 const BATCH_ENTRIES: usize = 64;
@@ -44,6 +44,8 @@ pub(super) struct Letter {
     pub(super) id: String,
     /// What is posted.
     pub(super) body: Bytes,
+    /// What that is.
+    pub(super) media: &'static str,
 }
 
 /// A stretch of the journal, as one webhook sees it.
@@ -128,17 +130,18 @@ impl Outbox {
         let entries = reader.read_after(after, limit)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         let entitlement = Entitlement::new(&webhook.zones, &self.zones.load());
-        let limits = limits(webhook);
         let last = entries.last().map_or(after, Entry::cursor);
         let entitled =
-            entries.iter().filter(|entry| Audience::of(entry).has(&entitlement, &limits));
-        let letters = entitled.filter_map(|entry| self.letter(entry, webhook.format)).collect();
+            entries.iter().filter(|entry| Audience::of(entry).has(&entitlement, &webhook.limits));
+        let letters = entitled.filter_map(|entry| self.letter(entry, webhook)).collect();
         Ok(Batch { letters, last })
     }
 
-    /// The entry as it is posted: the object that Standard Webhooks recommends, around the feed's own.
-    fn letter(&self, entry: &Entry, format: Format) -> Option<Letter> {
-        let shape = Shape { view: View::Alerts, format, sight: Sight::Exact };
+    /// The entry as it is posted: the object that Standard Webhooks recommends, around the feed's own; or the document
+    /// of CAP, which is whole as it is. Nothing where that format says nothing of it.
+    fn letter(&self, entry: &Entry, webhook: &Webhook) -> Option<Letter> {
+        let Webhook { format, limits, .. } = webhook;
+        let shape = Shape { view: View::Alerts, format: *format, sight: limits.sight };
         let mut event = vec![];
         if !encode_event(entry, shape, &self.codec, &mut event) {
             return None;
@@ -150,17 +153,15 @@ impl Outbox {
             Entry::Message(record) => record.received_at,
             Entry::Decision(decision) => decision.decided_at,
         });
-        let body = format!("{{\"type\":\"{name}\",\"timestamp\":\"{at}\",\"data\":{data}}}");
-        Some(Letter { cursor: entry.cursor(), id: id.to_owned(), body: body.into() })
+        let (media, body) = match format {
+            Format::Json | Format::Geojson => (
+                "application/json",
+                format!("{{\"type\":\"{name}\",\"timestamp\":\"{at}\",\"data\":{data}}}"),
+            ),
+            Format::Cap => ("application/cap+xml", data.to_owned()),
+        };
+        Some(Letter { cursor: entry.cursor(), id: id.to_owned(), body: body.into(), media })
     }
-}
-
-/// What a webhook is limited to, as a token would be.
-fn limits(webhook: &Webhook) -> Limits {
-    let categories = webhook.categories.iter().copied();
-    let categories =
-        if webhook.categories.is_empty() { Categories::ALL } else { categories.collect() };
-    Limits { agencies: webhook.agencies, categories, sight: Sight::Exact }
 }
 
 #[cfg(test)]
@@ -172,11 +173,12 @@ mod tests {
 
     use super::*;
     use crate::feed::testing::{record, town};
+    use crate::registry::Limits;
     use crate::webhook::tests::webhook;
 
     fn sees(webhook: &Webhook, entry: impl Into<Entry>) -> bool {
         let entitlement = Entitlement::new(&webhook.zones, &town());
-        Audience::of(&entry.into()).has(&entitlement, &limits(webhook))
+        Audience::of(&entry.into()).has(&entitlement, &webhook.limits)
     }
 
     /// An escalation of an alert of `east` to this zone.
@@ -205,9 +207,9 @@ mod tests {
     #[test]
     fn agencies_and_categories_narrow_what_is_seen() {
         let agencies = Agencies::NONE.with(Agency::Fire);
-        let categories = vec![Category::Fire];
-        let webhook =
-            Webhook { agencies, categories, ..webhook(1, "https://example.org/", &["town"]) };
+        let categories = [Category::Fire].into_iter().collect();
+        let limits = Limits { agencies, categories, ..Limits::default() };
+        let webhook = Webhook { limits, ..webhook(1, "https://example.org/", &["town"]) };
         let fire = Record { category: Category::Fire, ..record(1, "east") };
         let police = Agencies::NONE.with(Agency::Police);
         assert!(sees(&webhook, fire.clone()));

@@ -1,28 +1,27 @@
 //! One attempt: the name is looked up, the address checked, the event posted, the answer judged by its status.
 //!
-//! It is bounded on every side: in time by the configuration, in bytes by this file. A redirection is an answer like any
+//! It is bounded on every side: in time by the configuration, in bytes by the [`Line`]. A redirection is an answer like any
 //! other and never followed, because it would lead past the check of the address.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use pipeline::Time;
+use pipeline::{Span, Time};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::line::Line;
 use super::outbox::Letter;
 use super::signature;
 use super::target::{Target, is_public};
@@ -31,12 +30,11 @@ use crate::registry::WebhookSecret;
 
 /// Addresses of one name that are tried in turn.
 const ADDRESSES_MAX: usize = 4;
-/// Bytes of an answer's head that are read, which is the least that hyper allows.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of an answer's body that are read, so that an honest target sees its answer taken.
-const BODY_BYTES_MAX: usize = 4 * 1024;
-/// How long that may take: the status has been judged.
-const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that was not used for so long is not used again: what lies between may have forgotten it without a word.
+const LINE_IDLE_MAX: Span = Span::from_secs(15);
+/// A name is looked up again after so long at the latest, so that a target that moved, or must not be reached any more, is
+/// not spoken to for ever.
+const LINE_AGE_MAX: Span = Span::from_secs(60);
 
 /// Why an attempt failed. The names are labels of metrics and stand in dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,38 +120,70 @@ pub fn trust(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Looks up a name and a port.
+pub type Resolve = Arc<dyn Fn(&str, u16) -> Resolving + Send + Sync>;
+
+/// The addresses of a name, once they are known.
+pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// As the machine does it.
+#[must_use]
+pub fn resolve_with_the_machine() -> Resolve {
+    Arc::new(|host, port| {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
+    })
+}
+
 /// What every attempt needs.
 pub(super) struct Poster {
     pub(super) config: WebhookConfig,
     pub(super) tls: Arc<ClientConfig>,
+    pub(super) resolve: Resolve,
+}
+
+/// Where and how one webhook is posted to.
+pub(super) struct Addressee<'a> {
+    pub(super) target: &'a Target,
+    pub(super) allow_private: bool,
+    pub(super) secret: &'a WebhookSecret,
 }
 
 impl Poster {
-    /// Posts `letter`, signed at `now`.
+    /// Posts `letter`, signed at `now`, over `line` if that is open still, and leaves there what can be used again.
     pub(super) async fn post(
         &self,
-        target: &Target,
-        allow_private: bool,
-        secret: &WebhookSecret,
+        to: &Addressee<'_>,
         letter: &Letter,
         now: Time,
+        line: &mut Option<Line>,
     ) -> Result<(), Failed> {
-        let request = request(target, secret, letter, now).ok_or(Cause::Garbled)?;
-        let attempt = self.attempt(target, allow_private, request, now);
+        let kept = line.take().filter(|line| line.is_fresh(now, LINE_IDLE_MAX, LINE_AGE_MAX));
+        let attempt = async {
+            let request = || request(to, letter, now).ok_or(Cause::Garbled);
+            let judge = |response: &Response<Incoming>| judge(response, now);
+            if let Some(kept) = kept
+                && let Ok((judged, rest)) = kept.exchange(request()?, now, judge).await
+            {
+                *line = rest;
+                return judged;
+            }
+            // A target may close at any moment what nothing is sent over, also the moment before this.
+            let opened = self.open(to, now).await?;
+            let (judged, rest) = opened.exchange(request()?, now, judge).await?;
+            *line = rest;
+            judged
+        };
         timeout(self.config.request_timeout, attempt).await.map_err(|_| Cause::Timeout)?
     }
 
-    async fn attempt(
-        &self,
-        target: &Target,
-        allow_private: bool,
-        request: Request<Full<bytes::Bytes>>,
-        now: Time,
-    ) -> Result<(), Failed> {
-        let addresses = resolve(target, allow_private).await?;
+    /// A connection to the target, at an address that was checked.
+    async fn open(&self, to: &Addressee<'_>, now: Time) -> Result<Line, Cause> {
+        let target = to.target;
+        let addresses = self.addresses(target, to.allow_private).await?;
         let stream = self.connect(&addresses).await?;
         if !target.tls {
-            return exchange(stream, request, now).await;
+            return Line::open(stream, now).await;
         }
         let name = ServerName::try_from(target.host.clone()).map_err(|_| Cause::Garbled)?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
@@ -162,7 +192,23 @@ impl Poster {
             let is_tls = error.kind() == io::ErrorKind::InvalidData;
             if is_tls { Cause::Tls } else { Cause::Broken }
         })?;
-        exchange(stream, request, now).await
+        Line::open(stream, now).await
+    }
+
+    /// The addresses that may be connected to.
+    async fn addresses(
+        &self,
+        target: &Target,
+        allow_private: bool,
+    ) -> Result<Vec<SocketAddr>, Cause> {
+        let found = (self.resolve)(&target.host, target.port).await;
+        let found = found.map_err(|_| Cause::Unresolved)?;
+        if found.is_empty() {
+            return Err(Cause::Unresolved);
+        }
+        let allowed = found.into_iter().filter(|address| allow_private || is_public(address.ip()));
+        let allowed: Vec<_> = allowed.take(ADDRESSES_MAX).collect();
+        if allowed.is_empty() { Err(Cause::Private) } else { Ok(allowed) }
     }
 
     /// A connection to the first of these addresses that takes one. Nothing is looked up again.
@@ -179,66 +225,18 @@ impl Poster {
     }
 }
 
-/// The addresses that may be connected to.
-async fn resolve(target: &Target, allow_private: bool) -> Result<Vec<SocketAddr>, Cause> {
-    let found = lookup_host((target.host.as_str(), target.port)).await;
-    let found: Vec<SocketAddr> = found.map_err(|_| Cause::Unresolved)?.collect();
-    if found.is_empty() {
-        return Err(Cause::Unresolved);
-    }
-    let allowed = found.into_iter().filter(|address| allow_private || is_public(address.ip()));
-    let allowed: Vec<_> = allowed.take(ADDRESSES_MAX).collect();
-    if allowed.is_empty() { Err(Cause::Private) } else { Ok(allowed) }
-}
-
-fn request(
-    target: &Target,
-    secret: &WebhookSecret,
-    letter: &Letter,
-    now: Time,
-) -> Option<Request<Full<bytes::Bytes>>> {
+fn request(to: &Addressee<'_>, letter: &Letter, now: Time) -> Option<Request<Full<bytes::Bytes>>> {
+    let Addressee { target, secret, .. } = to;
     let (timestamp, signature) = signature::sign(secret, &letter.id, now, &letter.body);
     Request::post(target.path.as_str())
         .header(HOST, target.authority.as_str())
         .header(USER_AGENT, concat!("kentongan/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_TYPE, letter.media)
         .header(signature::ID, letter.id.as_str())
         .header(signature::TIMESTAMP, timestamp)
         .header(signature::SIGNATURE, signature)
         .body(Full::new(letter.body.clone()))
         .ok()
-}
-
-/// Sends the request and judges the answer. The connection ends with it.
-async fn exchange<S>(
-    stream: S,
-    request: Request<Full<bytes::Bytes>>,
-    now: Time,
-) -> Result<(), Failed>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX);
-    let (mut sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|_| Cause::Broken)?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(|_| Cause::Broken)?;
-        let judged = judge(&response, now);
-        // What the body says, and whether it ends, changes nothing.
-        drop(timeout(BODY_TIMEOUT, drain(response)).await);
-        judged
-    };
-    drive(connection, answer).await
-}
-
-/// Runs the connection for as long as the answer takes: no task outlives the attempt.
-async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T {
-    let (connection, answer) = (std::pin::pin!(connection), std::pin::pin!(answer));
-    match futures_util::future::select(answer, connection).await {
-        futures_util::future::Either::Left((answer, _)) => answer,
-        futures_util::future::Either::Right((_, answer)) => answer.await,
-    }
 }
 
 fn judge(response: &Response<Incoming>, now: Time) -> Result<(), Failed> {
@@ -264,16 +262,6 @@ fn retry_after(text: &str, now: Time) -> Option<Duration> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
     let now = i64::try_from(now.0 / 1_000_000).ok()?;
     date.checked_sub(now).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
-}
-
-async fn drain(response: Response<Incoming>) {
-    let mut body = response.into_body();
-    let mut left = BODY_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        let len = frame.data_ref().map_or(0, bytes::Bytes::len);
-        let Some(rest) = left.checked_sub(len) else { return };
-        left = rest;
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 use super::backoff::backoff;
 use super::ledger::{DeadLetter, Ledger, LedgerError, Progress};
+use super::line::Line;
 use super::metrics::{Failing, Metrics};
 use super::outbox::{Batch, Letter, Outbox, OutboxError};
-use super::post::{Cause, Failed, Poster};
+use super::post::{Addressee, Cause, Failed, Poster};
 use super::target::Target;
+use crate::feed::{Attendance, Attending};
 use crate::registry::Webhook;
 
 /// Entries that were not for a webhook are noted once there are so many, or with the next event that is.
@@ -30,6 +32,7 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox>,
     pub(super) ledger: Ledger,
     pub(super) poster: Poster,
+    pub(super) attendance: Arc<Attendance>,
     pub(super) metrics: Metrics,
     pub(super) synced: watch::Receiver<Cursor>,
     pub(super) now: Arc<dyn Fn() -> Time + Send + Sync>,
@@ -58,6 +61,10 @@ struct Place {
     target: Result<Target, Cause>,
     progress: Progress,
     batch: Batch,
+    /// The connection of the last attempt, if the target keeps it.
+    line: Option<Line>,
+    /// As long as it delivers, if it stands for somebody who listens in its zones.
+    attending: Option<Attending>,
     /// Whether dead letters may be due.
     due: bool,
     failing: Option<Failing>,
@@ -79,7 +86,7 @@ impl Worker {
         loop {
             self.heed(&mut place).await?;
             if place.due {
-                place.due = self.retry_one(&place).await?;
+                place.due = self.retry_one(&mut place).await?;
             }
             if place.batch.letters.is_empty() {
                 self.refill(&mut place).await?;
@@ -112,7 +119,16 @@ impl Worker {
             Cause::Garbled
         });
         let batch = Batch { last: progress.cursor, ..Batch::default() };
-        Ok(Place { webhook, target, progress, batch, due: true, failing: None })
+        // One that was failing when the gateway ended has to deliver first.
+        let delivers = progress.attempts == 0;
+        let attending = self.attend(&webhook).filter(|_| delivers);
+        let (line, failing) = (None, None);
+        Ok(Place { webhook, target, progress, batch, line, attending, due: true, failing })
+    }
+
+    /// Listens in the webhook's zones, if it is to.
+    fn attend(&self, webhook: &Webhook) -> Option<Attending> {
+        webhook.attends.then(|| self.shared.attendance.attend(&webhook.zones))
     }
 
     /// Somebody may have asked to try again.
@@ -129,7 +145,7 @@ impl Worker {
     }
 
     /// Tries one dead letter that is due, once: what is new does not wait for what is old. Whether there was one.
-    async fn retry_one(&self, place: &Place) -> Result<bool, Stuck> {
+    async fn retry_one(&self, place: &mut Place) -> Result<bool, Stuck> {
         let id = place.webhook.id;
         let Some(due) = self.write(move |ledger| ledger.due(id)).await? else { return Ok(false) };
         let cursor = due.cursor;
@@ -170,6 +186,7 @@ impl Worker {
                             return Err(OutboxError::Stopping.into());
                         }
                     }
+                    () = closed(&mut place.line) => place.line = None,
                 }
             }
             return Ok(());
@@ -193,10 +210,14 @@ impl Worker {
             Ok(()) => {
                 self.write(move |ledger| ledger.advance(id, cursor)).await?;
                 done(place, cursor);
+                if place.attending.is_none() {
+                    place.attending = self.attend(&place.webhook);
+                }
                 return Ok(true);
             }
             Err(failed) => failed,
         };
+        place.attending = None;
         let attempts = place.progress.attempts.saturating_add(1);
         let first = place.progress.first_attempt_at.unwrap_or(began);
         if self.is_hopeless(attempts, first, failed.cause) {
@@ -258,12 +279,13 @@ impl Worker {
         Ok(())
     }
 
-    async fn post(&self, place: &Place, letter: &Letter) -> Result<(), Failed> {
+    async fn post(&self, place: &mut Place, letter: &Letter) -> Result<(), Failed> {
         let outcome = match &place.target {
             Ok(target) => {
                 let Webhook { allow_private, secret, .. } = &*place.webhook;
+                let to = Addressee { target, allow_private: *allow_private, secret };
                 let now = (self.shared.now)();
-                self.shared.poster.post(target, *allow_private, secret, letter, now).await
+                self.shared.poster.post(&to, letter, now, &mut place.line).await
             }
             Err(cause) => Err(Failed::from(*cause)),
         };
@@ -279,6 +301,14 @@ impl Worker {
         let ledger = self.shared.ledger.clone();
         let asked = tokio::task::spawn_blocking(move || ask(&ledger));
         asked.await.map_err(|_| LedgerError::Stopping)?
+    }
+}
+
+/// Waits until the target closes the connection that was kept; for ever if there is none.
+async fn closed(line: &mut Option<Line>) {
+    match line {
+        Some(line) => line.closed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -215,8 +215,18 @@ impl City {
     /// Alerts in these zones: journaled, synced and pushed.
     pub(crate) fn alerts(&mut self, zones: &[&'static str]) {
         let first = self.last() + 1;
-        let entries: Vec<Entry> =
-            (first..).zip(zones).map(|(at, zone)| record(at, zone).into()).collect();
+        self.write((first..).zip(zones).map(|(at, zone)| record(at, zone)).collect(), zones);
+    }
+
+    /// An alert in this zone, of the incident that the alert at `of` began, or of its own.
+    pub(crate) fn alert_of(&mut self, zone: &'static str, of: Option<u64>) {
+        let record = record(self.last() + 1, zone);
+        let incident = of.map_or(record.incident, |of| self::record(of, zone).incident);
+        self.write(vec![Record { incident, ..record }], &[zone]);
+    }
+
+    fn write(&mut self, records: Vec<Record>, zones: &[&'static str]) {
+        let entries: Vec<Entry> = records.into_iter().map(Entry::from).collect();
         self.journal.append(&entries).unwrap();
         self.history.extend(zones);
         self.heads.push(entries);

@@ -250,6 +250,8 @@ async fn track_goes_through_every_place_in_order_and_the_last_one_stays() {
         moved(18, 1, None),
         moved(19, 1, place(20_000)),
         moved(20, 1, None),
+        decided(21, 1, Act::Moving { seen: Cursor(19) }),
+        decided(22, 1, Act::Quiet { seen: Cursor(19) }),
     ])
     .await;
     let path = format!("/v1/alerts/{}/track", alert(1));
@@ -272,6 +274,11 @@ async fn track_goes_through_every_place_in_order_and_the_last_one_stays() {
     let (_, shown) = post.get(&format!("/v1/alerts/{}", alert(1)), "siti").await;
     assert_eq!(shown["last_position"]["lon"], 112.6346);
     assert_eq!(shown["last_position"]["at"], "2026-02-28T23:19:00.000Z");
+    let told =
+        json!({"moved_at": "2026-02-28T23:21:00.000Z", "quiet_since": "2026-02-28T23:22:00.000Z"});
+    assert_eq!(shown["motion"], told);
+    assert_eq!(shown["decisions"][0]["act"], "quiet", "{shown}");
+    assert_eq!(shown["decisions"][0]["position"]["lon"], 112.6346);
     let (_, alone) = post.get(&format!("/v1/alerts/{}/track", alert(7)), "siti").await;
     assert_eq!(alone["features"].as_array().unwrap().len(), 1, "one place is no line");
     for (id, token, status) in [(3, "siti", 403), (99, "siti", 404), (1, "agus", 403)] {

@@ -2,8 +2,8 @@
 
 use gateway::desk::Undecided;
 use pipeline::{
-    About, Cursor, DecisionAnswer, DecisionRefusal, Demand, DeviceIndex, Reach, Request, Span,
-    Standing, Time, Verdict, ZoneId,
+    About, Cursor, DecisionAnswer, DecisionRefusal, Demand, DeviceIndex, Reach, Request, Scope,
+    Span, Standing, Time, Verdict, ZoneId,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -39,6 +39,7 @@ async fn verdict_reaches_the_desk_with_its_actor_and_reach() {
     let expected = |actor: &str, reach, verdict, reason: Option<&str>| Request {
         actor: actor.into(),
         reach,
+        scope: Scope::ALL,
         demand: Demand::Verdict { alert: alert(1), verdict },
         reason: reason.map(Into::into),
     };

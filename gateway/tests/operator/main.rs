@@ -7,6 +7,7 @@
 
 mod answers;
 mod decisions;
+mod limits;
 mod post;
 mod questions;
 

@@ -11,7 +11,8 @@ use gateway::feed::{Attendance, Feed, FeedParts, Heads};
 use gateway::journal::Journal;
 use gateway::operator::{ApiParts, Decider, Deciding, OperatorParts, serve};
 use gateway::registry::{
-    DeviceKey, Enrolment, Limits, Operator, Role, Store, Subscriber, SubscriberId, TokenHash, load,
+    DeviceKey, Enrolment, Limits, Operator, Role, Sight, Store, Subscriber, SubscriberId,
+    TokenHash, load,
 };
 use gateway::search::Index;
 use pipeline::{
@@ -85,6 +86,7 @@ fn past() -> Vec<Entry> {
             ..Standing::default()
         }),
         raise: None,
+        place: None,
     };
     let promotion = Decision {
         cursor: Cursor(16),
@@ -117,6 +119,7 @@ pub(crate) fn decided(cursor: u64, on: u64, act: Act) -> Entry {
         evidence: vec![],
         standing: None,
         raise: None,
+        place: None,
     })
 }
 
@@ -211,9 +214,18 @@ fn fill_registry(folder: &std::path::Path) {
         ("agus", Role::Sre, &[], day),
         ("lost", Role::Operator, &["north"], day),
         ("late", Role::Supervisor, &["town"], NOW),
+        ("fina", Role::Operator, &["town"], day),
+        ("koko", Role::Supervisor, &["town"], day),
     ] {
         let zones = zones.iter().copied().map(ZoneId::new).collect();
-        let operator = Operator { name: name.into(), role, zones, expires_at };
+        let limits = match name {
+            "fina" => {
+                Limits { categories: [Category::Fire].into_iter().collect(), ..Limits::default() }
+            }
+            "koko" => Limits { sight: Sight::Coarse, ..Limits::default() },
+            _ => Limits::default(),
+        };
+        let operator = Operator { name: name.into(), role, zones, limits, expires_at };
         store.add_operator(&operator, TokenHash::of(name), Time(0)).unwrap();
     }
     let zones = vec![ZoneId::new("town")];
@@ -224,7 +236,8 @@ fn fill_registry(folder: &std::path::Path) {
 
 impl Post {
     /// A post with that past. Names of operators are their tokens: siti is an operator of west, hadi a supervisor, rina
-    /// reads and agus is an sre, all of the whole town; lost has a zone that is not drawn, late an expired token; centre
+    /// reads and agus is an sre, all of the whole town; so are fina, an operator of fires only, and koko, a supervisor
+    /// who sees places as cells; lost has a zone that is not drawn, late an expired token; centre
     /// is a subscriber.
     pub(crate) async fn start() -> Self {
         Self::after(vec![]).await

@@ -60,6 +60,7 @@ fn decision(cursor: Cursor, act: &Act, raise: &Record) -> Decision {
         evidence: vec![],
         standing: None,
         raise: Some(std::sync::Arc::new(raise.clone())),
+        place: None,
     }
 }
 

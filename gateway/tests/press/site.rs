@@ -313,15 +313,22 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// The next event.
+    /// The next alert. That whoever pressed is somewhere else by then, as many are here, is passed over.
     pub(crate) async fn next(&mut self) -> Value {
-        let event = tokio::time::timeout(PATIENCE, self.events.next()).await.unwrap().unwrap();
+        let mut event = self.event().await;
+        while event.event == "moving" {
+            event = self.event().await;
+        }
         assert_eq!(event.event, "alert");
         assert!(!event.id.is_empty());
         serde_json::from_str(&event.data).unwrap()
     }
 
-    /// The message ids of the next events, up to and with `last`.
+    async fn event(&mut self) -> eventsource_stream::Event {
+        tokio::time::timeout(PATIENCE, self.events.next()).await.unwrap().unwrap()
+    }
+
+    /// The message ids of the next alerts, up to and with `last`.
     pub(crate) async fn until(&mut self, last: &Signed) -> Vec<String> {
         let mut ids = vec![];
         while ids.last() != Some(&last.id().to_string()) {

@@ -48,3 +48,31 @@ fn a_wrong_realm_and_a_wrong_address_are_said_before_any_load() {
     assert_eq!(code, Some(2), "{said}");
     assert!(!gateway.at("report/report.json").exists());
 }
+
+#[test]
+fn every_press_crosses_a_slow_network_and_is_received_and_shown_once() {
+    let gateway = Gateway::start("first-presses", 100, 100, 5);
+    std::fs::write(gateway.at("slo.toml"), SLO).unwrap();
+    let through = |network: &str| {
+        let mut load = gateway.loadtest("first-presses", 5);
+        load.args(["--network", network, "--slo"]).arg(gateway.at("slo.toml"));
+        load.output().unwrap()
+    };
+    let unknown = through("5g");
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert_eq!(unknown.status.code(), Some(2), "{said}");
+    assert!(said.contains("no network \"5g\""), "{said}");
+    let output = through("edge");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report = std::fs::read_to_string(gateway.at("report/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let count = |path: &str| {
+        report.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path}: {report:#}"))
+    };
+    assert_eq!((count("/feed/delivered"), count("/receipts/missing")), (100, 0));
+    assert_eq!(report.pointer("/network/name"), Some(&Value::from("edge")));
+    // Two round trips of 840 ms, less what jitter may take away.
+    assert!(count("/latency_us/receipt/p50") >= 1_500_000);
+    assert!(count("/network/quic/mappings/opened") >= 100);
+}

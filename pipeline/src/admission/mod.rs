@@ -9,6 +9,7 @@ mod ladder;
 mod models;
 mod nearby;
 mod note;
+mod placeless;
 mod presses;
 mod rates;
 mod recent;
@@ -23,6 +24,7 @@ use self::models::{ModelNumber, Models};
 use self::nearby::Nearby;
 pub(crate) use self::nearby::{Pending, Raiser};
 pub(crate) use self::note::{Findings, Telling};
+use self::placeless::Placeless;
 use self::presses::{Open, Presses};
 pub(crate) use self::rates::retry_after_ms;
 use self::rates::{Class, Rates};
@@ -32,7 +34,7 @@ use self::surge::{Census, Name, Surges};
 use crate::place::Spot;
 use crate::{
     Act, Actor, Cursor, Decision, DeskConfig, DeviceIndex, Disposition, Enrolment, Fleet, Grade,
-    Hint, Model, Policy, Rule, Span, Standing, Time,
+    Hint, Model, Policy, Record, Rule, Span, Standing, Time,
 };
 
 /// Messages overtake each other, and decisions them, by far less than this. One that was read so long before the latest
@@ -50,6 +52,10 @@ pub(crate) struct Admission {
     rates: Rates,
     models: Models,
     nearby: Nearby,
+    /// Presses that were not paged and have no place yet.
+    unplaced_pending: Placeless<Arc<Record>>,
+    /// Presses of devices in good standing that have no place yet.
+    unplaced_witnesses: Placeless<()>,
     surges: Surges,
     cancelled: Recent,
     phantom: Recent,
@@ -95,6 +101,8 @@ pub struct AdmissionSizes {
     pub witnesses: usize,
     /// Presses that wait to be confirmed.
     pub pending: usize,
+    /// Presses that wait for a place.
+    pub placeless: usize,
     /// First presses counted for surges.
     pub surge_presses: usize,
     /// Alerts counted by rules.
@@ -113,6 +121,8 @@ impl Admission {
             presses: Presses::default(),
             models: Models::default(),
             nearby: Nearby::default(),
+            unplaced_pending: Placeless::default(),
+            unplaced_witnesses: Placeless::default(),
             surges: Surges::default(),
             cancelled: Recent::default(),
             phantom: Recent::default(),
@@ -152,6 +162,11 @@ impl Admission {
     /// The block that ends first.
     pub(crate) fn next_end(&self) -> Option<(Time, DeviceIndex, DeviceId)> {
         self.standings.next_end()
+    }
+
+    /// Whether an update is marked as one of a device on probation: whoever it places confirms nobody.
+    pub(crate) fn is_on_probation(&self, sender: &Sender, at: Time) -> bool {
+        self.grade(sender.device, sender.enrolment, at).0 == Grade::Probation
     }
 
     /// How the device stands at `at`, and until when.
@@ -236,7 +251,11 @@ impl Admission {
         }
         match (&decision.act, &decision.actor) {
             (Act::Block { .. }, _) => {
-                device.into_iter().for_each(|device| self.presses.close(device));
+                device.into_iter().for_each(|device| {
+                    self.presses.close(device);
+                    // Whoever is blocked confirms nobody.
+                    self.unplaced_witnesses.clear(device);
+                });
             }
             (Act::Promote, _) => self.promote(decision, device),
             (Act::Notice(_), Actor::Rule(Rule::HeldTogether)) => {
@@ -256,6 +275,7 @@ impl Admission {
         let Some((alert, cursor)) = decision.alert else { return };
         self.nearby.take(cursor, &self.policy.corroboration);
         if let Some(device) = device {
+            self.unplaced_pending.remove(device, cursor);
             let raise = decision.raise.as_ref();
             let incident = raise.and_then(|raise| raise.incident).unwrap_or(alert);
             let raised_at = raise.map_or(decision.decided_at, |raise| raise.received_at);
@@ -277,6 +297,7 @@ impl Admission {
             models: self.models.len(),
             witnesses: self.nearby.witnesses(),
             pending: self.nearby.len(),
+            placeless: self.unplaced_pending.len() + self.unplaced_witnesses.len(),
             surge_presses: self.surges.len(),
             rule_events: self.cancelled.len() + self.phantom.len(),
         }
@@ -297,7 +318,7 @@ impl Admission {
     fn model(&self, sender: &Sender, at: Time) -> Option<ModelNumber> {
         match &sender.model {
             Some(model) => self.models.find(model),
-            None => self.models.get(sender.device, at, self.policy.horizon()),
+            None => self.models.get(sender.device, at, self.policy.models_window()),
         }
     }
 
@@ -306,7 +327,7 @@ impl Admission {
             fleet: &self.fleet,
             models: &self.models,
             at: self.latest,
-            horizon: self.policy.horizon(),
+            models_window: self.policy.models_window(),
         }
     }
 
@@ -320,7 +341,9 @@ impl Admission {
 
     fn forget(&mut self) {
         let (now, policy) = (self.latest, &self.policy);
-        self.nearby.forget(now, &policy.corroboration, policy.pending_window());
+        self.nearby.forget(now, policy);
+        self.unplaced_pending.forget(now, policy.pending_window());
+        self.unplaced_witnesses.forget(now, policy.pending_window());
         self.surges.forget(now, policy);
         let window = policy.rules.window_max();
         self.cancelled.forget(now, window);

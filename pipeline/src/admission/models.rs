@@ -1,9 +1,9 @@
-//! Which model each device last said it is, for as long as the policy's horizon, and how many say the same: 8 bytes a
-//! device once any device says, and a few thousand counts.
+//! Which model each device last said it is, for as long as the policy lets that count, and how many say the same: 8
+//! bytes a device once any device says, and a few thousand counts.
 //!
-//! Heartbeats state models, and nobody else keeps them. Older than the horizon they are not read again at a start, so
-//! they do not count before it either. Time is cut into slots: a statement counts as long as its whole slot lies within
-//! the horizon, so that counting takes no pass over the devices and a restart comes to the same.
+//! Heartbeats state models, and nobody else keeps them. Time is cut into slots: a statement counts as long as its whole
+//! slot lies within the window before the moment that is asked about, so that counting takes no pass over the devices.
+//! A start reads that far back behind every press that matters, so that it comes to the same.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{DeviceIndex, Model, Span, Time};
 
 /// Models told apart at one time; further ones are not known. A fleet has dozens.
 const MODELS_MAX: usize = 4_096;
-/// Length of a slot: a statement counts for so much less than the horizon, at most.
+/// Length of a slot: a statement counts for so much less than the window, at most.
 const SLOT: Span = Span::from_secs(300);
 
 /// A model among those that are told apart here; means nothing after a restart.
@@ -24,7 +24,7 @@ pub(crate) struct Models {
     names: Vec<Model>,
     by_name: BTreeMap<Model, ModelNumber>,
     devices: Vec<Stated>,
-    /// How many devices stated a model last in a slot. Slots beyond the longest horizon are dropped, so a model has 289
+    /// How many devices stated a model last in a slot. Slots beyond the longest window are dropped, so a model has 289
     /// at most.
     counts: BTreeMap<(ModelNumber, Slot), u32>,
     /// Nothing said before it counts: slots that lie further back may have been dropped already.
@@ -47,9 +47,9 @@ impl Slot {
         Self(u32::try_from(at.0 / SLOT.0).unwrap_or(u32::MAX))
     }
 
-    /// The first slot that lies whole within `horizon` before `at`.
-    fn first_within(at: Time, horizon: Span) -> Self {
-        let begins_after = at - horizon;
+    /// The first slot that lies whole within `window` before `at`.
+    fn first_within(at: Time, window: Span) -> Self {
+        let begins_after = at - window;
         Self(Self::of(begins_after).0.saturating_add(1))
     }
 }
@@ -78,16 +78,16 @@ impl Models {
         self.drop_slots(model, self.first);
     }
 
-    /// What the device said it is, within `horizon` before `at`.
-    pub(crate) fn get(&self, device: DeviceIndex, at: Time, horizon: Span) -> Option<ModelNumber> {
+    /// What the device said it is, within `window` before `at`.
+    pub(crate) fn get(&self, device: DeviceIndex, at: Time, window: Span) -> Option<ModelNumber> {
         let stated = self.devices.get(device.slot()).filter(|stated| stated.slot > Slot(0))?;
-        let within = stated.slot >= self.first_within(at, horizon);
+        let within = stated.slot >= self.first_within(at, window);
         within.then_some(ModelNumber(stated.model))
     }
 
-    /// How many devices last said that they are of this model, within `horizon` before `at`.
-    pub(crate) fn count(&self, model: ModelNumber, at: Time, horizon: Span) -> u32 {
-        let first = self.first_within(at, horizon);
+    /// How many devices last said that they are of this model, within `window` before `at`.
+    pub(crate) fn count(&self, model: ModelNumber, at: Time, window: Span) -> u32 {
+        let first = self.first_within(at, window);
         self.counts.range((model, first)..=(model, Slot(u32::MAX))).map(|(_, count)| count).sum()
     }
 
@@ -106,8 +106,8 @@ impl Models {
         self.names.len()
     }
 
-    fn first_within(&self, at: Time, horizon: Span) -> Slot {
-        Slot::first_within(at, horizon).max(self.first)
+    fn first_within(&self, at: Time, window: Span) -> Slot {
+        Slot::first_within(at, window).max(self.first)
     }
 
     /// The clock was set back to before `self.first`, which may take a year to be reached again: asks every device, once,
@@ -131,7 +131,7 @@ impl Models {
         }
     }
 
-    /// Drops the slots of a model before `first`: no horizon reaches back there.
+    /// Drops the slots of a model before `first`: no window reaches back there.
     fn drop_slots(&mut self, model: ModelNumber, first: Slot) {
         while let Some((&key, _)) = self.counts.range((model, Slot(0))..(model, first)).next() {
             self.counts.remove(&key);
@@ -162,7 +162,7 @@ mod tests {
     const NOON: Time = Time(1_700_000_100_000_000);
 
     #[test]
-    fn a_model_counts_for_the_horizon() {
+    fn a_model_counts_for_the_window() {
         let (device, model) = (DeviceIndex(3), Model::literal("SOS-1"));
         let mut models = Models::default();
         assert_eq!(models.get(device, NOON, HOUR), None);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn restart_counts_as_if_nothing_had_been_said_before_the_horizon() {
+    fn restart_counts_as_if_nothing_had_been_said_before_the_window() {
         let model = Model::literal("SOS-1");
         let (mut lived, mut restarted) = (Models::default(), Models::default());
         for device in 0..100 {
@@ -242,19 +242,19 @@ mod tests {
         #[test]
         fn devices_are_counted_as_if_each_were_asked(
             said in prop::collection::vec((0_u32..20, 0_usize..3, passing()), 0..200),
-            horizon_s in 300_u64..=86_400,
+            window_s in 300_u64..=86_400,
         ) {
             let names = ["a", "b", "c"].map(|name| Model::new(name).unwrap());
-            let horizon = Span::from_secs(horizon_s);
+            let window = Span::from_secs(window_s);
             let (mut models, mut at) = (Models::default(), NOON);
             for (device, name, passes_s) in said {
                 at = Time(at.0.saturating_add_signed(passes_s * 1_000_000));
                 models.note(DeviceIndex(device), names[name], at);
                 for model in names.iter().filter_map(|name| models.find(name)) {
                     let asked = (0..20).filter(|device| {
-                        models.get(DeviceIndex(*device), at, horizon) == Some(model)
+                        models.get(DeviceIndex(*device), at, window) == Some(model)
                     });
-                    prop_assert_eq!(models.count(model, at, horizon) as usize, asked.count());
+                    prop_assert_eq!(models.count(model, at, window) as usize, asked.count());
                 }
             }
         }

@@ -15,7 +15,8 @@ use super::models::ModelNumber;
 use crate::place::{Cell, Spot};
 use crate::policy::Corroboration;
 use crate::{
-    BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Record, Span, Time,
+    BatchIndex, Cursor, DeviceIndex, Disposition, EVIDENCE_MAX, Enrolment, Policy, Record, Span,
+    Time,
 };
 
 /// Witnesses in one cell: far more than it takes to confirm anything, and few enough to be looked through.
@@ -143,6 +144,11 @@ impl Nearby {
         self.pending.insert(cursor, Pending { record, raiser, told, tally });
     }
 
+    /// Whether a press of the device is pending that came after `cursor`.
+    pub(crate) fn has_newer(&self, device: DeviceIndex, cursor: Cursor) -> bool {
+        self.by_device.get(&device).is_some_and(|newest| *newest > cursor)
+    }
+
     /// Whether others confirm a press of a surge before it is made pending.
     pub(crate) fn confirms(&self, raiser: &Raiser, policy: &Corroboration) -> bool {
         self.tally(raiser, true, policy).is_enough(policy)
@@ -229,20 +235,22 @@ impl Nearby {
     }
 
     /// Forgets what is too old to confirm anything, or to be confirmed, and what a clock that was set back left ahead.
-    pub(crate) fn forget(&mut self, now: Time, policy: &Corroboration, pending_window: Span) {
+    pub(crate) fn forget(&mut self, now: Time, policy: &Policy) {
+        // A press that gets its place late is confirmed by whoever pressed before it.
+        let window = policy.confirmed_window();
         while let Some((at, cell, device)) = self.order.front().copied() {
-            if now.apart(at) <= policy.window {
+            if now.apart(at) <= window {
                 break;
             }
             self.order.pop_front();
             self.displace(at, cell, device);
         }
         while let Some((cursor, pending)) = self.pending.first_key_value() {
-            if now.apart(pending.raiser.at) <= pending_window {
+            if now.apart(pending.raiser.at) <= policy.pending_window() {
                 break;
             }
             let cursor = *cursor;
-            self.take(cursor, policy);
+            self.take(cursor, &policy.corroboration);
         }
     }
 

@@ -8,6 +8,7 @@ use protocol::{AlertId, Kind, Label};
 
 use super::surge::{Census, Group, State};
 use super::{Admission, Open, Raiser, Sender};
+use crate::place::Spot;
 use crate::{Cursor, DeviceIndex, Disposition, Grade, Notice, Record, Rule, Span};
 
 /// What follows from a message that was noted.
@@ -42,7 +43,8 @@ impl Admission {
         match record.kind {
             Kind::Raise => self.note_raise(record, sender),
             Kind::Cancel => self.note_cancel(record, sender),
-            Kind::Update | Kind::Heartbeat => Findings::default(),
+            Kind::Update => self.note_update(record, sender),
+            Kind::Heartbeat => Findings::default(),
         }
     }
 
@@ -66,6 +68,9 @@ impl Admission {
         let of_surge =
             record.joins.is_some_and(|joins| self.nearby.is_noticed(sender.device, joins));
         let good = !record.labels.contains(Label::OnProbation) && !of_surge;
+        if raiser.spot.is_none() {
+            self.note_placeless(record, raiser, good);
+        }
         match record.disposition {
             Disposition::Paged | Disposition::Joined if good => {
                 let confirmed =
@@ -76,10 +81,11 @@ impl Admission {
             Disposition::Held if record.joins.is_some() => {
                 self.presses.note(sender.device, open, record.received_at);
             }
-            // Nobody can confirm what has no place; an earlier raise of the device that has one goes on waiting.
+            // Nobody can confirm what has no place yet; an earlier raise of the device that has one goes on waiting.
             Disposition::Held if raiser.spot.is_none() => {}
-            Disposition::Held => self.note_pending(record, raiser, &mut findings),
-            Disposition::Noticed => self.note_pending(record, raiser, &mut findings),
+            Disposition::Held | Disposition::Noticed => {
+                self.note_pending(Arc::new(record.clone()), raiser, &mut findings);
+            }
             _ => {}
         }
         if !record.labels.contains(Label::Late) {
@@ -87,6 +93,41 @@ impl Admission {
         }
         findings.confirmed.sort_unstable();
         findings.confirmed.dedup();
+        findings
+    }
+
+    /// A press without a place may get one. A repeat does not wait: the press that it joins does.
+    fn note_placeless(&mut self, record: &Record, raiser: Raiser, good: bool) {
+        let cursor = record.cursor;
+        match record.disposition {
+            Disposition::Paged if good => {
+                self.unplaced_witnesses.wait(cursor, raiser, (), self.witnesses_max);
+            }
+            Disposition::Held | Disposition::Noticed if record.joins.is_none() => {
+                let record = Arc::new(record.clone());
+                self.unplaced_pending.wait(cursor, raiser, record, self.pending_max);
+            }
+            _ => {}
+        }
+    }
+
+    /// The first place that an update brings to a press without one is the press's, as if it had been raised there. Of
+    /// a device on probation it makes no witness.
+    fn note_update(&mut self, record: &Record, sender: &Sender) -> Findings {
+        let mut findings = Findings::default();
+        let (Some(alert), Some(place)) = (record.alert, &sender.place) else { return findings };
+        let (device, spot) = (sender.device, Some(Spot::of(place)));
+        if let Some((raiser, raise)) = self.unplaced_pending.take(device, alert) {
+            // A newer press of the device may have a place already.
+            if !self.nearby.has_newer(device, raise.cursor) {
+                self.note_pending(raise, Raiser { spot, ..raiser }, &mut findings);
+            }
+        } else if !record.labels.contains(Label::OnProbation)
+            && let Some((raiser, ())) = self.unplaced_witnesses.take(device, alert)
+        {
+            let (policy, len_max) = (&self.policy.corroboration, self.witnesses_max);
+            findings.confirmed = self.nearby.witness(Raiser { spot, ..raiser }, policy, len_max);
+        }
         findings
     }
 
@@ -104,21 +145,22 @@ impl Admission {
     }
 
     /// A press that was not paged waits for others to confirm it, and may be one of several.
-    fn note_pending(&mut self, record: &Record, raiser: Raiser, findings: &mut Findings) {
+    fn note_pending(&mut self, record: Arc<Record>, raiser: Raiser, findings: &mut Findings) {
         let policy = Arc::clone(&self.policy);
         let corroboration = &policy.corroboration;
-        self.nearby.pend(Arc::new(record.clone()), raiser, corroboration, self.pending_max);
-        if self.nearby.is_confirmed(record.cursor, corroboration) {
-            findings.confirmed.push(record.cursor);
+        let (cursor, disposition) = (record.cursor, record.disposition);
+        self.nearby.pend(record, raiser, corroboration, self.pending_max);
+        if self.nearby.is_confirmed(cursor, corroboration) {
+            findings.confirmed.push(cursor);
         } else {
-            findings.notice = self.notice_of(record.cursor);
+            findings.notice = self.notice_of(cursor);
         }
-        if record.disposition == Disposition::Noticed {
+        if disposition == Disposition::Noticed {
             let census = Census {
                 fleet: &self.fleet,
                 models: &self.models,
                 at: self.latest,
-                horizon: policy.horizon(),
+                models_window: policy.models_window(),
             };
             self.surges.goes_on(&raiser, self.latest, &census);
         }

@@ -29,7 +29,7 @@ pub(crate) struct Census<'a> {
     /// When they are counted.
     pub(crate) at: Time,
     /// How far back what devices said counts.
-    pub(crate) horizon: Span,
+    pub(crate) models_window: Span,
 }
 
 /// What presses have in common.
@@ -117,12 +117,15 @@ impl Surges {
         }
         let others = presses - count;
         let count = count + u64::from(more);
-        if count < u64::from(policy.surge.presses) || !group.is_minority(policy, census) {
+        // Others confirm also a group of which nobody knows any more how large it is.
+        if count < u64::from(policy.surge.presses) {
             State::Quiet
-        } else if others * 100 <= count * u64::from(policy.surge.outside_max) {
+        } else if others * 100 > count * u64::from(policy.surge.outside_max) {
+            State::Confirmed
+        } else if group.is_minority(policy, census) {
             State::Surges
         } else {
-            State::Confirmed
+            State::Quiet
         }
     }
 
@@ -204,7 +207,9 @@ impl Group {
     fn is_minority(&self, policy: &Policy, census: &Census<'_>) -> bool {
         let devices = match self {
             Self::Batch(index) => census.fleet.batch(*index).map(|batch| batch.devices),
-            Self::Model(model) => Some(census.models.count(*model, census.at, census.horizon)),
+            Self::Model(model) => {
+                Some(census.models.count(*model, census.at, census.models_window))
+            }
         };
         let share_max = u64::from(policy.surge.fleet_share_max);
         // A model that no device is counted for is not known well enough to be one.

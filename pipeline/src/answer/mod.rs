@@ -1,11 +1,13 @@
-//! How alerts are answered: who takes them up, and who is paged next where nobody does.
+//! How alerts are answered: who takes them up, who is paged next where nobody does, and what those who answer are told of
+//! whoever pressed.
 //!
-//! What waits for an answer, the drills and the postures are a fold over the journal: [`Answering::raised`] takes each
-//! journaled raise and [`Answering::apply`] each decision, in order, both while the desk lives and when it is told the
+//! What waits for an answer, the drills and the postures are a fold over the journal: [`Answering::journaled`] takes each
+//! journaled message and [`Answering::apply`] each decision, in order, both while the desk lives and when it is told the
 //! past. When an alert climbs is worked out from that, from the routing and from where somebody listens; it is never
 //! stored, so a restart, another routing or a clock that jumps can make no step happen twice.
 
 mod attendance;
+mod motion;
 mod open;
 mod prepared;
 
@@ -15,9 +17,11 @@ use std::sync::Arc;
 use protocol::{Category, Kind, Position};
 
 use self::attendance::Attendance;
+pub(crate) use self::motion::Tidings;
+use self::motion::Tracks;
 use self::open::{Open, OpenAlerts};
 use self::prepared::Prepared;
-use crate::policy::HORIZON_MAX;
+use crate::policy::{HORIZON_MAX, Motion};
 use crate::{
     Act, Actor, Agencies, Decision, Disposition, Posture, Record, Routing, Rule, Span, Time,
     ZoneId, ZoneIndex, Zones,
@@ -64,6 +68,7 @@ pub(crate) struct Answering {
     attendance: Attendance,
     prepared: Prepared,
     open: OpenAlerts,
+    tracks: Tracks,
     /// Something has changed by which deadlines are worked out.
     stale: bool,
     /// The latest moment that was told, by the clock as it was last set.
@@ -80,8 +85,11 @@ pub(crate) struct Climb {
 }
 
 impl Answering {
-    pub(crate) fn new(open_max: usize) -> Self {
+    pub(crate) fn new(open_max: usize, motion: &Motion) -> Self {
+        let mut tracks = Tracks::new(open_max);
+        tracks.set(motion);
         Self {
+            tracks,
             routing: Arc::default(),
             attendance: Attendance::default(),
             prepared: Prepared::default(),
@@ -95,6 +103,11 @@ impl Answering {
     pub(crate) fn set_routing(&mut self, routing: Arc<Routing>) {
         self.routing = routing;
         self.stale = true;
+    }
+
+    /// It is told by these numbers from here on who moves and who has gone quiet.
+    pub(crate) fn set_motion(&mut self, motion: &Motion) {
+        self.tracks.set(motion);
     }
 
     /// The zones were changed.
@@ -123,6 +136,12 @@ impl Answering {
         self.routing.reach_m(place)
     }
 
+    /// Who is told of a raise at `place`, which is outside every zone.
+    pub(crate) fn neighbours(&self, place: &Position) -> impl Iterator<Item = &ZoneId> {
+        let hearing = self.routing.neighbours.iter().filter(|it| it.hears_of(place));
+        hearing.map(|neighbour| &neighbour.zone)
+    }
+
     /// Whether an exercise flag counts in `zone` at `at`.
     pub(crate) fn is_drill(&self, zones: &Zones, zone: ZoneIndex, at: Time) -> bool {
         self.prepared.is_drill(zones, zone, at)
@@ -136,28 +155,31 @@ impl Answering {
             .then(|| self.attended_above(zones, zone))?
     }
 
-    /// A raise was journaled: if people are paged for it, it waits for an answer.
-    pub(crate) fn raised(&mut self, record: &Record, zones: &Zones) {
+    /// A message was journaled, and says `place`: if people are paged for it, it waits for an answer.
+    pub(crate) fn journaled(&mut self, record: &Record, place: Option<Position>, zones: &Zones) {
         self.latest = self.latest.max(record.received_at);
         if record.kind != Kind::Raise || record.disposition != Disposition::Paged {
-            return;
+            return self.tracks.note(record, place);
         }
         let raise = Arc::new(record.clone());
+        self.tracks.begin(Arc::clone(&raise), place);
         let step = first_step(&raise, zones);
         self.begin(raise, Some(step), record.received_at, zones);
     }
 
-    /// Takes a decision. `raise`: of the alert that it is about, where that is known; `waiting`: nobody has answered that
-    /// alert, as far as the lines tell.
+    /// Takes a decision. `raise`: of the alert that it is about, where that is known; `answer`: how far that alert is
+    /// answered, as far as is known.
     pub(crate) fn apply(
         &mut self,
         decision: &Decision,
         raise: Option<Arc<Record>>,
-        waiting: bool,
+        answer: &Answer,
         zones: &Zones,
     ) {
+        let waiting = *answer == Answer::Waiting;
         let at = decision.decided_at;
         self.latest = self.latest.max(at);
+        self.apply_motion(decision, answer);
         let known = decision.alert.is_some_and(|(_, cursor)| self.open.get(cursor).is_some());
         match (&decision.act, raise) {
             (Act::Acknowledge | Act::Assign { .. } | Act::Resolve(_), _) => self.close(decision),
@@ -185,16 +207,38 @@ impl Answering {
         }
     }
 
+    /// What a decision says about whoever pressed.
+    fn apply_motion(&mut self, decision: &Decision, answer: &Answer) {
+        let Some((_, cursor)) = decision.alert else { return };
+        match (&decision.act, &decision.raise) {
+            (Act::Moving { .. }, _) => {
+                self.tracks.told_moving(cursor, decision.decided_at, decision.place);
+            }
+            (Act::Quiet { .. }, _) => self.tracks.told_quiet(cursor),
+            (Act::Resolve(_), _) => self.tracks.set_over(cursor, true),
+            (Act::Reopen, _) => self.tracks.set_over(cursor, false),
+            (Act::Promote, Some(raise)) => {
+                self.tracks.begin(Arc::clone(raise), raise.stated().0);
+                if matches!(answer, Answer::Resolved { .. }) {
+                    self.tracks.set_over(cursor, true);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Looks at the clock, and works out every deadline again if something has changed.
     pub(crate) fn follow(&mut self, now: Time, zones: &Zones) {
         if self.latest.since(now) >= SET_BACK_MIN {
             // What lies ahead would wait until the clock is there again, which can take a year.
             self.open.set_back(now);
+            self.tracks.set_back(now);
             self.attendance.set_back(now);
             self.latest = now;
             self.stale = true;
         }
         self.latest = self.latest.max(now);
+        self.tracks.listen(now);
         if std::mem::take(&mut self.stale) {
             let Self { open, .. } = &*self;
             let due: Vec<_> = open
@@ -211,14 +255,27 @@ impl Answering {
         Some((Arc::clone(&open.raise), self.next_climb(open, zones)?))
     }
 
-    /// When the next step is due; at once if something has changed.
+    /// What is to be told of whoever pressed, by `now`.
+    pub(crate) fn tidings(&mut self, now: Time) -> Option<Tidings> {
+        self.tracks.due(now)
+    }
+
+    /// When the next step is due, or something is to be told; at once if something has changed.
     pub(crate) fn next_due(&self) -> Option<Time> {
-        if self.stale { Some(Time(0)) } else { self.open.next_due() }
+        if self.stale {
+            return Some(Time(0));
+        }
+        self.open.next_due().into_iter().chain(self.tracks.next_due()).min()
     }
 
     /// Alerts that wait for an answer.
     pub(crate) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Alerts of which it is told whether whoever pressed moves.
+    pub(crate) fn tracks(&self) -> usize {
+        self.tracks.len()
     }
 
     /// The alert waits at `step` from `since` on.

@@ -78,10 +78,11 @@ impl Desk {
         self.remember(&record, arrival);
         self.note_incident(&record, sender.place);
         let findings = self.admission.note(&record, &sender);
-        self.answering.raised(&record, &self.zones);
+        self.answering.journaled(&record, sender.place, &self.zones);
         let (device, zone) = (record.device, record.zone.clone());
         self.outputs.push_back(Output::Append(Entry::Message(record)));
         self.follow(findings, &sender, device, &zone, now);
+        self.tell_motions(now);
         self.hint(arrival);
     }
 
@@ -90,12 +91,10 @@ impl Desk {
         if arrival.kind == Kind::Raise {
             return self.admission.judge(sender, labels, arrival.received_at);
         }
-        Judgement {
-            disposition: Disposition::Follows,
-            joins: None,
-            incident: None,
-            on_probation: false,
-        }
+        // An update may bring the place of a press, and whether that counts must be on its line.
+        let on_probation = arrival.kind == Kind::Update
+            && self.admission.is_on_probation(sender, arrival.received_at);
+        Judgement { disposition: Disposition::Follows, joins: None, incident: None, on_probation }
     }
 
     /// Everything that the desk knows by the message's id and counters, and its receipt.

@@ -17,6 +17,10 @@ impl Desk {
         found: &Recollected,
         now: Time,
     ) -> Result<DecisionAnswer, DecisionRefusal> {
+        let raise = &found.raise;
+        if !request.scope.admits(raise.agencies, Some(raise.category)) {
+            return Err(DecisionRefusal::UnknownAlert(raise.message_id.alert()));
+        }
         self.reaches_alert(request, found)?;
         if let Demand::Verdict { verdict, .. } = request.demand {
             return Ok(self.judge_alert(request, found, verdict, now));

@@ -6,7 +6,6 @@
 
 use protocol::{AlertId, Kind, Position};
 
-use super::recall::signed;
 use super::{Arrival, Desk};
 use crate::admission::{Judgement, Sender};
 use crate::{Act, Decision, Disposition, Raised, Record};
@@ -44,7 +43,7 @@ impl Desk {
     pub(super) fn decide_incident(&mut self, decision: &Decision) {
         if let (Act::Promote, Some(raise)) = (&decision.act, &decision.raise) {
             self.incidents.forget(decision.decided_at);
-            self.grow_incident(raise, signed(raise).0);
+            self.grow_incident(raise, raise.stated().0);
         }
     }
 

@@ -100,6 +100,9 @@ pub struct Past {
     pub device_index: Option<DeviceIndex>,
     /// How that device was enrolled.
     pub enrolment: Enrolment,
+    /// How far the index knows the alert to be answered that a decision pages: what answered it may lie before the first
+    /// line that is told. Of other lines it counts for nothing.
+    pub answer: Answer,
 }
 
 /// A raise that an operator's demand is about, as journal, index and registry know it.
@@ -216,14 +219,14 @@ pub struct DeskConfig {
     pub in_hand_max: usize,
     /// Decisions that operators wait for; beyond them a request is refused as [`DecisionRefusal::Busy`].
     pub decisions_max: usize,
-    /// Presses kept as witnesses for held ones, presses counted by the rules, and places of incidents; the oldest are
-    /// forgotten first, so a full table confirms less, accuses less and brings less together.
+    /// Presses kept as witnesses for held ones, also while they have no place, presses counted by the rules, and places of
+    /// incidents; the oldest are forgotten first, so a full table confirms less, accuses less and brings less together.
     pub witnesses_max: usize,
     /// Held presses, and presses that a notice speaks of, kept so that they can be promoted; beyond them the oldest
     /// held one stays held, and a press of a surge is paged by itself.
     pub pending_max: usize,
     /// Alerts that wait for an answer. Beyond them the oldest that has climbed to everybody is forgotten, or else the
-    /// oldest, which then climbs no further.
+    /// oldest, which then climbs no further. As many are watched for who moves or has gone quiet.
     pub open_max: usize,
 }
 

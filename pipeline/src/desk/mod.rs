@@ -79,6 +79,8 @@ pub struct DeskSizes {
     pub incident_places: usize,
     /// Alerts that wait for an answer.
     pub open_alerts: usize,
+    /// Alerts of which it is told whether whoever pressed moves or has gone quiet.
+    pub tracked_alerts: usize,
     /// What is known of devices and presses.
     pub admission: AdmissionSizes,
 }
@@ -112,8 +114,8 @@ impl Desk {
     ) -> Self {
         Self {
             incidents: Incidents::new(&policy.incident, config.witnesses_max),
+            answering: Answering::new(config.open_max, &policy.motion),
             admission: Admission::new(policy, &config),
-            answering: Answering::new(config.open_max),
             config,
             zones,
             sent: Sent::default(),
@@ -160,6 +162,7 @@ impl Desk {
             }
             Input::Ruled(policy) => {
                 self.incidents.set(&policy.incident);
+                self.answering.set_motion(&policy.motion);
                 self.admission.rule(policy);
                 self.resuming = true;
             }
@@ -178,8 +181,8 @@ impl Desk {
     }
 
     /// When [`handle`](Self::handle) should next be called though nothing happened: at once after the past was told or
-    /// the policy changed, when the next block ends, and
-    /// when the next alert climbs.
+    /// the policy changed, when the next block ends, when the next alert climbs, and when whoever pressed may
+    /// have gone quiet.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.resuming {
@@ -212,6 +215,7 @@ impl Desk {
             incidents: self.incidents.len(),
             incident_places: self.incidents.places(),
             open_alerts: self.answering.len(),
+            tracked_alerts: self.answering.tracks(),
             admission: self.admission.sizes(),
         }
     }

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use protocol::{DeviceId, Envelope, Kind, Message, MessageId, Position};
+use protocol::{DeviceId, Kind, MessageId};
 
 use super::memory::{Raised, Remembered};
 use super::{Demand, Desk, Output, Past, Reach, Recollected, Request};
 use crate::admission::Sender;
 use crate::{
-    Act, Actor, Answer, Decision, DeviceIndex, Disposition, Enrolment, Entry, Model, Record,
+    Act, Actor, Answer, Decision, DeviceIndex, Disposition, Enrolment, Entry, Record, Scope,
     Standing, Time, Verdict,
 };
 
@@ -49,8 +49,8 @@ impl Desk {
             held: record.disposition == Disposition::Held,
         };
         self.memory.insert(record.message_id, remembered, self.config.remembered_max);
-        self.answering.raised(record, &self.zones);
-        let (place, model) = signed(record);
+        let (place, model) = record.stated();
+        self.answering.journaled(record, place, &self.zones);
         self.note_incident(record, place);
         let Some(device) = past.device_index else { return };
         match record.kind {
@@ -68,7 +68,7 @@ impl Desk {
     }
 
     fn recall_decision(&mut self, decision: &Decision, past: &Past) {
-        self.count(decision, past.device_index);
+        self.count(decision, past.device_index, &past.answer);
         if self.unfinished.is_none() {
             self.unfinished = Unfinished::begin(decision, past.device_index);
         }
@@ -104,6 +104,7 @@ impl Unfinished {
         let request = Request {
             actor: Arc::clone(actor),
             reach: Reach::Everywhere,
+            scope: Scope::ALL,
             demand: Demand::Verdict { alert, verdict },
             reason: decision.reason.clone(),
         };
@@ -139,14 +140,4 @@ impl Desk {
             self.judge_alert(&request, &found, verdict, now);
         }
     }
-}
-
-/// What the signed bytes say beyond the record: where, and of which model. What they do not say any more (erased) is not
-/// known any more.
-pub(super) fn signed(record: &Record) -> (Option<Position>, Option<Model>) {
-    let envelope = Envelope::parse(&record.signed).ok();
-    let message = envelope.and_then(|envelope| Message::decode(envelope.message).ok());
-    let message = message.map(|(message, _)| message);
-    let position = message.and_then(|message| message.position);
-    (position.or(record.site), message.and_then(|message| message.firmware).and_then(Model::new))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use protocol::{AlertId, DeviceId};
 
-use crate::{Cursor, DeviceIndex, Posture, Span, Standing, Time, Verdict, ZoneId, Zones};
+use crate::{Cursor, DeviceIndex, Posture, Scope, Span, Standing, Time, Verdict, ZoneId, Zones};
 
 /// What an operator wants decided. Its debug text holds nobody's words: they may name a place.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Request {
     pub actor: Arc<str>,
     /// Where they may act.
     pub reach: Reach,
+    /// On which alerts: others are unknown to them.
+    pub scope: Scope,
     /// What is asked.
     pub demand: Demand,
     /// Why, in their words; [`REASON_LEN_MAX`](crate::REASON_LEN_MAX) bytes at most. What answers an alert needs none.
@@ -123,7 +125,7 @@ pub struct DecisionAnswer {
 /// Why nothing was decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecisionRefusal {
-    /// No raise is journaled under this id. Look for the alert by time or device.
+    /// No raise is journaled under this id, or none that the operator is shown. Look for the alert by time or device.
     #[error("alert {0} is not known here")]
     UnknownAlert(AlertId),
     /// The alert or device belongs to a zone that the operator may not act on. Ask somebody who may.
@@ -204,6 +206,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("actor", &self.actor)
             .field("reach", &self.reach)
+            .field("scope", &self.scope)
             .field("demand", &self.demand)
             .finish_non_exhaustive()
     }

@@ -42,7 +42,7 @@ impl Desk {
                     labels.insert(Label::OutsideZones);
                 }
                 let (also, agencies) = match kind {
-                    Kind::Raise => self.asked(arrival, place.as_ref(), index, now),
+                    Kind::Raise => self.asked(arrival, place.as_ref(), found, now),
                     _ => (Box::default(), Agencies::ALL),
                 };
                 let zone = self.zones.id(index);
@@ -58,19 +58,23 @@ impl Desk {
         Route { raised, labels }
     }
 
-    /// The zones that are paged for a raise beside its own, above where nobody listens and across a near border, and who
-    /// is to answer: whom its own zone asks, and whom those across the border would, had it been there.
+    /// The zones that are paged for a raise beside its own, above where nobody listens and across a near border; the
+    /// neighbours that are told, if it is in no zone; and who is to answer: whom its own zone asks, and whom those across the border would, had it been there.
     fn asked(
         &self,
         arrival: &Arrival,
         place: Option<&Position>,
-        zone: ZoneIndex,
+        found: Option<ZoneIndex>,
         now: Time,
     ) -> (Box<[ZoneId]>, Agencies) {
+        let zone = found.unwrap_or(self.zones.root());
         let near = |place| self.zones.near(place, self.answering.reach_m(place));
         let near = place.map(near).unwrap_or_default();
         let above = self.answering.stand_in(&self.zones, zone, now);
-        let also = above.into_iter().chain(near.iter().map(|zone| self.zones.id(*zone)));
+        let outside = place.filter(|_| found.is_none()).into_iter();
+        let told = outside.flat_map(|place| self.answering.neighbours(place)).cloned();
+        let beside = near.iter().map(|zone| self.zones.id(*zone));
+        let also = above.into_iter().chain(beside).chain(told);
         let category = arrival.category.unwrap_or(Category::Unspecified);
         let agencies = |zone| self.answering.agencies(&self.zones, zone, category);
         let asked = near.iter().fold(agencies(zone), |all, zone| all.union(agencies(*zone)));

@@ -8,6 +8,7 @@ use protocol::{AlertId, DeviceId};
 use super::receipts::Line;
 use super::{Desk, Output};
 use crate::admission::{Findings, Sender, Telling};
+use crate::answer::Tidings;
 use crate::{
     Act, Actor, Answer, Cursor, Decision, DeviceIndex, Enrolment, Entry, Record, Rule, Time,
     Verdict, ZoneId,
@@ -18,6 +19,9 @@ const ENDED_AT_ONCE: usize = 256;
 
 /// Steps of alerts that are journaled at one time; the rest at the next.
 const CLIMBED_AT_ONCE: usize = 256;
+
+/// Alerts of which it is told at one time that they move or have gone quiet; the rest at the next.
+const TOLD_AT_ONCE: usize = 256;
 
 impl Desk {
     /// Does what is due: what a start found undone or another policy asks for, and the end of blocks.
@@ -46,6 +50,7 @@ impl Desk {
             self.conclude(decision, Some(index));
         }
         self.climb(now);
+        self.tell_motions(now);
     }
 
     /// Pages more people for alerts that nobody has answered in time.
@@ -56,6 +61,17 @@ impl Desk {
             let act = Act::Escalate { to: climb.to };
             let decision = Decision::about(Actor::Rule(climb.rule), act, &raise, now);
             self.conclude(decision, None);
+        }
+    }
+
+    /// Tells who moves, and who has gone quiet.
+    pub(super) fn tell_motions(&mut self, now: Time) {
+        for _ in 0..TOLD_AT_ONCE {
+            let Some(Tidings { raise, rule, act, place }) = self.answering.tidings(now) else {
+                break;
+            };
+            let about = Decision::about(Actor::Rule(rule), act, &raise, now);
+            self.conclude(Decision { place, ..about }, None);
         }
     }
 
@@ -149,16 +165,19 @@ impl Desk {
         self.conclude(decision, None);
     }
 
-    /// Lets a journaled decision count.
-    pub(super) fn count(&mut self, decision: &Decision, device: Option<DeviceIndex>) {
+    /// Lets a journaled decision count, about an alert that is answered as far as the index says by `indexed`.
+    pub(super) fn count(
+        &mut self,
+        decision: &Decision,
+        device: Option<DeviceIndex>,
+        indexed: &Answer,
+    ) {
         self.memory.decide(decision, self.config.remembered_max);
         let raise = decision.raise.clone().or_else(|| self.noticed(decision));
-        let waiting = decision.alert.is_some_and(|(alert, _)| {
-            self.memory.answer(alert, &Answer::Waiting) == Answer::Waiting
-        });
+        let answer = decision.alert.map(|(alert, _)| self.memory.answer(alert, indexed));
         self.admission.apply(decision, device);
         self.decide_incident(decision);
-        self.answering.apply(decision, raise, waiting, &self.zones);
+        self.answering.apply(decision, raise, &answer.unwrap_or_default(), &self.zones);
     }
 
     /// The raise that a surge's notice stands at.
@@ -178,7 +197,7 @@ impl Desk {
         decision.cursor = cursor;
         self.journaled = cursor;
         self.receipts.wait(cursor, Line::Nobody);
-        self.count(&decision, device);
+        self.count(&decision, device, &Answer::Waiting);
         let changes = decision.standing.is_some() || decision.promotes().is_some();
         let decided_at = decision.decided_at;
         self.outputs.push_back(Output::Append(Entry::Decision(decision)));
@@ -205,6 +224,7 @@ impl Decision {
             evidence: vec![],
             standing: None,
             raise: None,
+            place: None,
         }
     }
 

@@ -13,7 +13,9 @@ use toml::de::DeTable;
 pub use codecs::Lasting;
 pub use rules::{CancelledRule, PhantomRule, Rules};
 pub(crate) use sections::GROUPS_MAX;
-pub use sections::{Corroboration, Held, Incident, Late, Press, Probation, Rates, Strikes, Surge};
+pub use sections::{
+    Corroboration, Held, Incident, Late, Motion, Press, Probation, Rates, Strikes, Surge,
+};
 
 use crate::settings::{Place, Problem, Reader};
 use crate::{Enrolment, Span, Time};
@@ -54,6 +56,8 @@ pub struct Policy {
     pub surge: Surge,
     /// Which alerts belong together.
     pub incident: Incident,
+    /// When it is told that whoever pressed moves, or has gone quiet.
+    pub motion: Motion,
     /// What puts a device on probation by itself.
     pub rules: Rules,
 }
@@ -80,6 +84,7 @@ impl Policy {
             corroboration: Corroboration::read(&mut reader),
             surge: Surge::read(&mut reader),
             incident: Incident::read(&mut reader),
+            motion: Motion::read(&mut reader),
             rules: Rules::read(&mut reader),
         };
         let mut problems = reader.finish();
@@ -87,16 +92,31 @@ impl Policy {
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
-    /// How far back messages must be recalled at a start, so that every window over them is whole.
+    /// How far back messages must be recalled at a start, so that every window over them is whole: also over what
+    /// devices said of their models before they pressed. A day at most.
     #[must_use]
     pub fn horizon(&self) -> Span {
+        // Whoever confirms a press, and whatever a rule counts, was of a model when it was raised.
+        let phantom = self.rules.phantom.iter().map(|rule| rule.window).max().unwrap_or_default();
+        let raised = self.confirmed_window().max(phantom);
+        Span(self.models_window().0 + raised.0).min(HORIZON_MAX)
+    }
+
+    /// How long what a device says of its model counts: as long as the longest window over messages.
+    #[must_use]
+    pub fn models_window(&self) -> Span {
         let rates = [self.rates.raise, self.rates.update, self.rates.heartbeat, self.rates.backlog];
-        // Whoever confirmed the oldest press that waits to be confirmed pressed before it.
-        let confirmed = Span(self.pending_window().0 + self.corroboration.window.0);
         // Whether an incident still grows is known only where its first alert is.
         let incident = Span(self.incident.lasts_max.0 + self.incident.window.0);
+        let confirmed = self.confirmed_window();
         let windows = [self.press.window, confirmed, self.rules.window_max(), incident];
-        rates.iter().map(|quota| quota.per).chain(windows).max().unwrap_or_default()
+        let longest = rates.iter().map(|quota| quota.per).chain(windows).max();
+        longest.unwrap_or_default().min(HORIZON_MAX)
+    }
+
+    /// How far back presses matter: whoever confirmed the oldest that waits to be confirmed pressed before it.
+    pub(crate) fn confirmed_window(&self) -> Span {
+        Span(self.pending_window().0 + self.corroboration.window.0)
     }
 
     /// How long a press that was not paged waits for others to confirm it.
@@ -152,6 +172,7 @@ impl Policy {
             self.corroboration.show(),
             self.surge.show(),
             self.incident.show(),
+            self.motion.show(),
             self.rules.show(),
         ]
         .concat()

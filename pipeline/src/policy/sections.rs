@@ -112,6 +112,18 @@ crate::sections! {
         /// Categories that belong together; each goes with itself and with unspecified ones anyway.
         together: Vec<Vec<Category>> as Groups, together(), Checked(are_groups);
     }
+
+    /// When it is told that whoever pressed moves, or has gone quiet.
+    pub Motion in "motion" {
+        /// How far from the place that was told last, in metres.
+        moved_m: u32 as Count<u32>, 100, Between(10, 50_000);
+        /// A place that is known no better than this, in metres, is compared with no other.
+        coarse_m: u32 as Count<u32>, 250, Between(10, 50_000);
+        /// How often it is told of one alert, at most.
+        moving_every: Span as Lasting, MINUTE, Between(SECOND, 12 * HOUR);
+        /// After so long without a message, once there were updates.
+        quiet_after: Span as Lasting, MINUTE, Between(5 * SECOND, 12 * HOUR);
+    }
 }
 
 /// Alerts this far apart are never looked at together: a grid of cells holds them, and a cell is as wide as that reach.

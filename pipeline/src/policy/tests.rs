@@ -179,10 +179,13 @@ fn differences_name_each_changed_key_and_nothing_else() {
 }
 
 #[test]
-fn horizon_is_the_longest_window_over_messages() {
-    assert_eq!(Policy::default().horizon(), Span::from_secs(6 * 3_600 + 1_800), "an incident");
+fn horizon_holds_every_window_over_messages_and_what_was_said_of_models_before() {
+    let incident = Span::from_secs(6 * 3_600 + 1_800);
+    assert_eq!(Policy::default().models_window(), incident);
+    assert_eq!(Policy::default().horizon(), Span(incident.0 + Span::from_secs(1_200).0));
     let short = read("[incident]\nlasts_max = \"10m\"\nwindow = \"5m\"").unwrap();
-    assert_eq!(short.horizon(), Span::from_secs(3_600));
+    assert_eq!(short.models_window(), Span::from_secs(3_600));
+    assert_eq!(short.horizon(), Span::from_secs(80 * 60));
     let long = read("[press]\nwindow = \"1d\"").unwrap();
     assert_eq!(long.horizon(), HORIZON_MAX);
 }

@@ -8,7 +8,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use protocol::{AlertId, DeviceId};
+use protocol::{AlertId, DeviceId, Position};
 
 use super::{Cursor, Record};
 use crate::{Posture, Time, ZoneId};
@@ -31,7 +31,7 @@ pub enum Entry {
     Decision(Decision),
 }
 
-/// Something that was decided. Its debug text holds nobody's words: they may name a place.
+/// Something that was decided. Its debug text holds no place and nobody's words: they may name one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Its place.
@@ -57,6 +57,9 @@ pub struct Decision {
     /// The raise itself, where the decision is about an alert: whoever may see it may see the decision, and one that is
     /// promoted is shown again. Not stored again: it lies in the journal at `alert`'s cursor.
     pub raise: Option<Arc<Record>>,
+    /// Where whoever pressed was last known to be, where the act tells of that. Not stored again either: it lies in the
+    /// journal at the line that the act names.
+    pub place: Option<Position>,
 }
 
 /// Who decided.
@@ -138,9 +141,15 @@ pub enum Act {
         to: Option<ZoneId>,
     },
     /// Whoever pressed is under way.
-    Moving,
+    Moving {
+        /// The message that says where.
+        seen: Cursor,
+    },
     /// Whoever pressed has told nothing for a while, after updates.
-    Quiet,
+    Quiet {
+        /// The message that says where they were last.
+        seen: Cursor,
+    },
     /// An exercise flag counts in this zone and below it until then; in the past: no longer.
     Drill {
         /// When it ends.
@@ -361,8 +370,8 @@ impl Act {
             Self::Resolve(_) => 11,
             Self::Reopen => 12,
             Self::Escalate { .. } => 13,
-            Self::Moving => 14,
-            Self::Quiet => 15,
+            Self::Moving { .. } => 14,
+            Self::Quiet { .. } => 15,
             Self::Drill { .. } => 16,
             Self::Posture(_) => 17,
         }
@@ -379,8 +388,8 @@ impl Act {
             | Self::Resolve(_)
             | Self::Reopen
             | Self::Escalate { .. }
-            | Self::Moving
-            | Self::Quiet => true,
+            | Self::Moving { .. }
+            | Self::Quiet { .. } => true,
             Self::Block { .. }
             | Self::Unblock
             | Self::Expire
@@ -389,6 +398,15 @@ impl Act {
             | Self::Notice(_)
             | Self::Drill { .. }
             | Self::Posture(_) => false,
+        }
+    }
+
+    /// The message that says where whoever pressed was last, where it tells of that.
+    #[must_use]
+    pub fn seen(&self) -> Option<Cursor> {
+        match self {
+            Self::Moving { seen } | Self::Quiet { seen } => Some(*seen),
+            _ => None,
         }
     }
 

@@ -9,7 +9,9 @@ mod enrolment;
 use core::fmt;
 
 use bytes::Bytes;
-use protocol::{AlertId, Category, Counters, DeviceId, Kind, Labels, MessageId, Position};
+use protocol::{
+    AlertId, Category, Counters, DeviceId, Envelope, Kind, Labels, Message, MessageId, Position,
+};
 
 use crate::{Agencies, Time, ZoneId};
 
@@ -125,6 +127,19 @@ pub struct Record {
     pub site: Option<Position>,
     /// The signed message as received.
     pub signed: Bytes,
+}
+
+impl Record {
+    /// What the signed bytes say beyond the record: where, or else where the device was enrolled, and of which model. What
+    /// they do not say any more (erased) is not known any more.
+    #[must_use]
+    pub fn stated(&self) -> (Option<Position>, Option<Model>) {
+        let envelope = Envelope::parse(&self.signed).ok();
+        let message = envelope.and_then(|envelope| Message::decode(envelope.message).ok());
+        let message = message.map(|(message, _)| message);
+        let position = message.and_then(|message| message.position);
+        (position.or(self.site), message.and_then(|message| message.firmware).and_then(Model::new))
+    }
 }
 
 impl fmt::Debug for Record {

@@ -6,12 +6,16 @@
 
 mod agency;
 mod names;
+mod neighbour;
 mod read;
+mod scope;
 
 use protocol::{Category, Position};
 
 pub use self::agency::{Agencies, Agency};
+pub use self::neighbour::{Area, Neighbour};
 pub use self::read::ROUTING_VARIABLE_PREFIX;
+pub use self::scope::{Categories, Scope};
 use crate::record::stored;
 use crate::{Span, ZoneId, ZoneIndex, Zones};
 
@@ -101,6 +105,8 @@ pub struct Routing {
     pub agencies: Agencies,
     /// The first that matches counts.
     pub agency_rules: Vec<AgencyRule>,
+    /// Who is told of presses outside every zone, beside the root.
+    pub neighbours: Vec<Neighbour>,
 }
 
 impl Routing {
@@ -151,6 +157,7 @@ impl Default for Routing {
             deadlines: vec![],
             agencies: Agencies::ALL,
             agency_rules: vec![],
+            neighbours: vec![],
         }
     }
 }

@@ -7,7 +7,7 @@ use protocol::Category;
 use toml::de::DeTable;
 
 use super::names::{Answering, One, OneOf, Several, ZoneName};
-use super::{AgencyRule, Case, DeadlineRule, Posture, Risk, Routing};
+use super::{AgencyRule, Case, DeadlineRule, Neighbour, Posture, Risk, Routing};
 use crate::policy::Lasting;
 use crate::settings::{Any, Between, Codec, Count, Place, Problem, Reader, Table};
 use crate::{Agencies, Span, Zones};
@@ -28,6 +28,8 @@ const DEADLINE_MAX: Span = Span::from_secs(3_600);
 const UNATTENDED_AFTER_MAX: Span = Span::from_secs(600);
 /// Rules of one list: they are gone through for every press.
 const RULES_MAX: usize = 256;
+/// Neighbours: each that a press is told to stands in its line.
+const NEIGHBOURS_MAX: usize = 16;
 
 impl Routing {
     /// The routing that TOML `text` and `variables` state, for these zones.
@@ -73,6 +75,7 @@ impl Routing {
             agency_rules: reader.tables("agencies", "rule", default.agency_rules, |table| {
                 AgencyRule::read(table, zones)
             }),
+            neighbours: reader.tables("", "neighbour", default.neighbours, Neighbour::read),
         };
         let mut problems = reader.finish();
         routing.check_together(zones, &mut problems);
@@ -99,6 +102,7 @@ impl Routing {
             ("escalation.rule", list(deadlines.collect())),
             ("agencies.default", shown::<Answering>(&self.agencies)),
             ("agencies.rule", list(agencies.collect())),
+            ("neighbour", list(self.neighbours.iter().map(Neighbour::show).collect())),
         ]
     }
 
@@ -110,6 +114,10 @@ impl Routing {
             if problems.iter().all(|problem| !problem.path.starts_with(path)) {
                 problems.extend(check_list(path, &cases, zones));
             }
+        }
+        if self.neighbours.len() > NEIGHBOURS_MAX {
+            let what = format!("has {}; write {NEIGHBOURS_MAX} at most", self.neighbours.len());
+            problems.push(Problem { place: Place::Whole, path: "neighbour".to_owned(), what });
         }
     }
 }

@@ -53,7 +53,7 @@ fn the_shipped_file_states_every_key_with_its_default() {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
         let header = format!("{section}]\n");
         let (of_section, stated) = match (section, key) {
-            (_, "rule") => (text.as_str(), format!("\n[[{path}]]\n")),
+            (_, "rule" | "neighbour") => (text.as_str(), format!("[[{path}]]\n")),
             ("", _) => (text.split("\n[").next().unwrap(), format!("\n{key} = {value}\n")),
             _ => {
                 let mut parts = text.split("\n[");
@@ -143,7 +143,7 @@ webhook = "1"
         "line 20: agencies.rule[2].zone: \"nowhere-near\" is no zone; `gateway zones check` lists",
         "line 21: agencies.rule[2].agencies: is empty; name an agency at least",
         "line 22: agencies.rule[2].agency: is not known; known here: agencies, categories, posture, risk",
-        "line 23: neighbour: is not known",
+        "line 23: neighbour: is a list of tables; write [[neighbour]] and its keys below",
     ];
     let found = problems(text);
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -211,4 +211,43 @@ fn reach_grows_with_the_radius_up_to_its_bound() {
         routing.reach_m(&position)
     };
     assert_eq!([0, 30, 1_000, u32::MAX].map(reach), [100, 130, 1_100, 1_100]);
+}
+
+#[test]
+fn neighbours_hear_of_presses_in_their_area_or_of_all() {
+    let text = "[[neighbour]]\nname = \"batu\"\narea = [112.4, -8, 112.58, -7.7]\n[[neighbour]]\nname = \"kab\"\n";
+    let routing = read(text).unwrap();
+    let hears = |lat, lon| -> Vec<&str> {
+        let place = Position::new(lat, lon).unwrap();
+        let hearing = routing.neighbours.iter().filter(|it| it.hears_of(&place));
+        hearing.map(Neighbour::name).collect()
+    };
+    assert_eq!(hears(-78_700_000, 1_125_200_000), ["batu", "kab"]);
+    assert_eq!(hears(-78_700_000, 1_125_800_000), ["batu", "kab"], "edges belong to it");
+    assert_eq!(hears(-78_700_000, 1_125_800_001), ["kab"]);
+    assert_eq!(
+        Routing::default().differences(&routing),
+        [
+            "neighbour: [] -> [{ name = \"batu\", area = [112.4, -8.0, 112.58, -7.7] }, { name = \"kab\" }]"
+        ]
+    );
+}
+
+#[test]
+fn neighbour_without_a_name_or_with_an_area_of_nothing_is_refused() {
+    for (written, said) in [
+        ("", "name: is missing"),
+        ("name = \"a b\"", "is no name"),
+        ("name = \"\"", "is no name"),
+        ("name = \"batu\"\narea = [112.6, -8, 112.4, -7.7]", "holds nothing"),
+        ("name = \"batu\"\narea = [112.4, -8, 112.6]", "[west, south, east, north]"),
+        ("name = \"batu\"\narea = [nan, -8, 112.6, -7]", "[west, south, east, north]"),
+        ("name = \"batu\"\narea = [112.4, -98, 112.6, -7]", "[west, south, east, north]"),
+        ("name = \"batu\"\nare = 1", "did you mean area?"),
+    ] {
+        let problems = problems(&format!("[[neighbour]]\n{written}\n"));
+        assert!(problems[0].contains(said), "{written}: {problems:?}");
+    }
+    let many = problems(&"[[neighbour]]\nname = \"batu\"\n".repeat(17));
+    assert_eq!(many, ["neighbour: has 17; write 16 at most"]);
 }

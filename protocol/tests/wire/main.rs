@@ -7,6 +7,7 @@
     reason = "a test stops where its setup fails"
 )]
 
+mod coap;
 mod fields;
 mod forgery;
 mod golden;
@@ -14,5 +15,6 @@ mod keys;
 mod no_std;
 mod page;
 mod properties;
+mod sealed;
 mod strangers;
 mod vectors;

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use protocol::{
-    Category, FIRMWARE_LEN_MAX, Kind, Label, Method, NOTE_LEN_MAX, Progress, RECEIPT_LEN_MAX,
-    Reason, SIGNED_LEN_MAX, STATUS_ITEM_LEN_MAX, Status,
+    Category, DATAGRAM_LEN_MAX, FIRMWARE_LEN_MAX, Kind, Label, Method, NOTE_LEN_MAX, Progress,
+    RECEIPT_LEN_MAX, Reason, SEALED_LEN_MAX, SIGNED_LEN_MAX, STATUS_ITEM_LEN_MAX, Silence, Status,
 };
 
 use crate::vectors;
@@ -19,12 +19,17 @@ fn path() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md"))
 }
 
+/// The whole page.
+pub(crate) fn text() -> String {
+    fs::read_to_string(path()).unwrap()
+}
+
 /// Writes the vectors' hex into the page's blocks anew.
 pub(crate) fn rewrite() {
     let bytes: BTreeMap<_, _> = vectors::files().into_iter().collect();
     let mut page = String::new();
     let mut in_block = false;
-    for line in fs::read_to_string(path()).unwrap().lines() {
+    for line in text().lines() {
         in_block &= line != "```";
         if !in_block {
             page.push_str(line);
@@ -44,7 +49,7 @@ pub(crate) fn rewrite() {
 
 /// The fenced blocks whose info string is `language name`: name and lines.
 fn blocks(language: &str) -> Vec<(String, Vec<String>)> {
-    let page = fs::read_to_string(path()).unwrap();
+    let page = text();
     let mut found = vec![];
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -84,7 +89,11 @@ fn every_vector_stands_on_the_page() {
 fn the_worked_examples_are_golden_files_byte_by_byte() {
     let made: BTreeMap<_, _> = vectors::files().into_iter().collect();
     let examples = blocks("example");
-    assert_eq!(examples.len(), 3, "a signed message, a receipt and a status item");
+    assert_eq!(
+        examples.len(),
+        5,
+        "a signed message, a receipt, a status item, a datagram each way"
+    );
     for (name, lines) in examples {
         assert_eq!(bytes_of(&lines), made[&name], "{name}");
     }
@@ -110,6 +119,7 @@ fn the_tables_are_those_of_the_code() {
     rows("Status items", Progress::ALL.map(|p| number(p as u64, p.name())).into());
     let reason = |r: Reason| format!("{} {} |", number(r.code(), r.name()), yes(r.is_permanent()));
     rows("Reasons", Reason::LISTED.map(reason).into());
+    rows("Silence", Silence::ALL.map(|silence| format!("| `{}` |", silence.name())).into());
     rows("Flags", Label::ALL.iter().map(|label| format!("| `{}` |", label.name())).collect());
 }
 
@@ -120,6 +130,8 @@ fn the_lengths_are_those_of_the_code() {
         ("`signed`", SIGNED_LEN_MAX),
         ("`receipt`", RECEIPT_LEN_MAX),
         ("`status-item`", STATUS_ITEM_LEN_MAX),
+        ("`sealed-up`", SEALED_LEN_MAX),
+        ("datagram", DATAGRAM_LEN_MAX),
         ("note", NOTE_LEN_MAX),
         ("model and firmware", FIRMWARE_LEN_MAX),
     ] {
@@ -137,7 +149,7 @@ fn thousands(number: usize) -> String {
 
 /// The lines under the heading that ends with `title`, up to the next heading.
 fn section(title: &str) -> Vec<String> {
-    let page = fs::read_to_string(path()).unwrap();
+    let page = text();
     let is_heading = |line: &str| line.starts_with("## ") || line.starts_with("### ");
     page.lines()
         .skip_while(|line| !(is_heading(line) && line.ends_with(title)))

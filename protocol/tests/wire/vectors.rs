@@ -9,6 +9,7 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::keys::{DEVICES, Device, EDDSA, ES256, REALM};
+use crate::sealed;
 
 /// The clock of every receipt: 2027-01-15T08:00:00Z.
 const GATEWAY_CLOCK: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -267,6 +268,7 @@ pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     files.extend(
         status_items().into_iter().map(|(name, i)| (format!("status-{name}.cbor"), i.encode())),
     );
+    files.extend(sealed::files());
     files
 }
 
@@ -329,5 +331,6 @@ pub(crate) fn index() -> Value {
         "refused": refused.collect::<Vec<_>>(),
         "receipts": receipts.collect::<Vec<_>>(),
         "status_items": status_items.collect::<Vec<_>>(),
+        "sealed": sealed::index(),
     })
 }

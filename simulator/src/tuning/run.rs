@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pipeline::{
     Arrival, Carrier, Cursor, Demand, Desk, DeskConfig, DeviceIndex, Disposition, Enrolment, Entry,
-    Input, Output, Policy, Reach, Request, Span, Ticket, Time, Verdict,
+    Input, Output, Policy, Reach, Request, Scope, Span, Ticket, Time, Verdict,
 };
 use protocol::{
     AlertId, Algorithm, Counters, Kind, Labels, Message, MessageId, Nonce, Realm, assemble,
@@ -130,7 +130,13 @@ impl<'a> Run<'a> {
                 let ticket = self.ticket();
                 let demand = Demand::Verdict { alert, verdict };
                 let actor = Arc::from("operator");
-                let request = Request { actor, reach: Reach::Everywhere, demand, reason: None };
+                let request = Request {
+                    actor,
+                    reach: Reach::Everywhere,
+                    scope: Scope::ALL,
+                    demand,
+                    reason: None,
+                };
                 self.bring(Input::Decide { ticket, request });
             }
             Event::Synced(cursor) => self.bring(Input::Synced(cursor)),

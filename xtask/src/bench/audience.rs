@@ -7,12 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::abuse::read;
 use super::{Bench, Ground, LIMIT, number};
+use crate::clock::Stopwatch;
 use crate::process::{self, Running};
 use crate::table::Row;
 
@@ -24,24 +27,28 @@ const CITY: [f64; 4] = [112.57, -8.06, 112.70, -7.90];
 /// Nobody but the zone itself is paged, and nothing climbs while it is measured.
 const ROUTING: &str = "border_m = 0\nradius_m_max = 0\n\n[escalation]\ndeadline = \"1h\"\nunattended_after = \"10m\"\n";
 /// The zone above them.
-const ROOT: &str = "city";
+pub(super) const ROOT: &str = "city";
 /// Subscribers of each zone.
-const EACH: u32 = 5;
+pub(super) const EACH: u32 = 5;
 /// `steady-phones` presses 300 times a second; so much faster, 500 times.
 const SPEED: f64 = 5.0 / 3.0;
 /// Presses of a measurement that is compared with another: twelve seconds at 500 a second.
-const COMPARED: &str = "6000";
+pub(super) const COMPARED: &str = "6000";
 /// How much worse the others may fare beside whoever disturbs them.
-const WORSE_MAX: f64 = 1.25;
+pub(super) const WORSE_MAX: f64 = 1.25;
 /// Feeds that want nothing but to be open.
 const IDLE_FEEDS: u32 = 5_000;
 /// Events that a subscriber is behind, and how long the relays take to make them at the least rate that is promised.
 const BEHIND: u64 = 1_000_000;
 const BEHIND_S: u64 = 60;
+/// Between two looks at how far the index is.
+const INDEX_PAUSE: Duration = Duration::from_millis(500);
 /// Feeds that take nothing.
-const STALLED: u32 = 100;
+pub(super) const STALLED: u32 = 100;
+/// Scenario of the quake.
+const QUAKE: &str = "quake-malang";
 /// Scenario of everything that is compared.
-const PHONES: &str = "steady-phones";
+pub(super) const PHONES: &str = "steady-phones";
 
 impl Bench<'_> {
     /// Five hundred alerts a second to a hundred subscribers of twenty zones, and to one alone.
@@ -90,17 +97,20 @@ impl Bench<'_> {
         let scenarios: [(&str, &[&str]); 2] = [(PHONES, &[]), ("warm-relays", &[])];
         let ground = self.heard_ground(&scenarios)?;
         let members = self.members(&ground, EACH, 0)?;
+        let mut fill = self.closed_loop(&ground, "warm-relays")?;
+        fill.args(["--mode", "warm", "--duration", &format!("{BEHIND_S}s")]);
+        ground.measure("loadtest saturate", &mut fill)?;
+        indexed(&ground)?;
+        // What the disk still owes for a million alerts is not the others' doing either.
+        self.hear(&ground, &members, COMPARED)?;
         let alone = self.hear(&ground, &members, COMPARED)?;
         let mut stall = self.feeds(&ground, "stall");
         stall.args(["--feeds", &STALLED.to_string(), "--duration", "20s"]).stdout(Stdio::null());
         let stalled = self.beside("loadtest feeds stall", &ground, &mut stall)?;
         let beside_stalled = self.hear(&ground, &members, COMPARED)?;
         stalled.wait(LIMIT)?;
-        let mut fill = self.closed_loop(&ground, "warm-relays")?;
-        fill.args(["--mode", "warm", "--duration", &format!("{BEHIND_S}s")]);
-        ground.measure("loadtest saturate", &mut fill)?;
         let out = ground.folder.path().join("drain.json");
-        let mut drain = self.feeds(&ground, "drain");
+        let mut drain = process::yielding(&self.feeds(&ground, "drain"));
         drain.args(["--events", &BEHIND.to_string()]).arg("--out").arg(&out).stdout(Stdio::null());
         let draining = self.beside("loadtest feeds drain", &ground, &mut drain)?;
         let beside_drain = self.hear(&ground, &members, COMPARED)?;
@@ -124,8 +134,39 @@ impl Bench<'_> {
         ])
     }
 
+    /// A quake of sixty thousand presses within eight minutes, as it happens, to a subscriber of incidents.
+    pub(super) fn quake_of_incidents(&self) -> Result<Vec<Row>> {
+        let ground = self.heard_ground(&[(QUAKE, &[])])?;
+        let out = ground.folder.path().join("watch.json");
+        let mut watch = self.feeds(&ground, "watch");
+        watch.args(["--duration", "30s"]).arg("--out").arg(&out).stdout(Stdio::null());
+        let watching = self.beside("loadtest feeds watch", &ground, &mut watch)?;
+        let report = self.replay(&ground, QUAKE, "config/slo/demo.toml", 1.0, &[])?;
+        watching.wait(LIMIT)?;
+        let found = read(&out)?;
+        ground.close()?;
+        let shown = |what: &str| number(&found, &format!("/found/shown/{what}"));
+        let received = number(&report, "/receipts/received")?;
+        Ok(vec![
+            Row::new(
+                "quake of 60,000, incidents told, busiest second",
+                shown("events_busiest_s")?,
+                "events/s",
+            )
+            .at_most(2_000.0),
+            Row::new("the same, in all", shown("events")?, "events"),
+            Row::new("the same, incidents", shown("incidents")?, "incidents"),
+            Row::new(
+                "the same, presses received and not counted",
+                received - shown("presses")?,
+                "presses",
+            )
+            .at_most(0.0),
+        ])
+    }
+
     /// A gateway over twenty zones with room for thousands of feeds.
-    fn heard_ground(&self, scenarios: &[(&str, &[&str])]) -> Result<Ground> {
+    pub(super) fn heard_ground(&self, scenarios: &[(&str, &[&str])]) -> Result<Ground> {
         let folder = tempfile::Builder::new().prefix("kentongan-bench-").tempdir()?;
         let zones = folder.path().join("zones.geojson");
         fs::write(&zones, grid().to_string())?;
@@ -141,7 +182,7 @@ impl Bench<'_> {
     }
 
     /// A file of subscribers: so many of each zone, and so many of the root.
-    fn members(&self, ground: &Ground, each: u32, of_root: u32) -> Result<PathBuf> {
+    pub(super) fn members(&self, ground: &Ground, each: u32, of_root: u32) -> Result<PathBuf> {
         let mut lines = String::new();
         let zones = (0..COLUMNS * ROWS).flat_map(|zone| (0..each).map(move |_| zone_id(zone)));
         for zone in zones.chain((0..of_root).map(|_| ROOT.to_owned())) {
@@ -153,7 +194,7 @@ impl Bench<'_> {
     }
 
     /// Presses five hundred times a second while these listen; the report.
-    fn hear(&self, ground: &Ground, members: &Path, presses: &str) -> Result<Value> {
+    pub(super) fn hear(&self, ground: &Ground, members: &Path, presses: &str) -> Result<Value> {
         let zones = ground.folder.path().join("zones.geojson").display().to_string();
         let members = members.display().to_string();
         let more = ["--presses", presses, "--audience", &members, "--zones", &zones];
@@ -162,7 +203,7 @@ impl Bench<'_> {
         Ok(report)
     }
 
-    fn feeds(&self, ground: &Ground, behaviour: &str) -> Command {
+    pub(super) fn feeds(&self, ground: &Ground, behaviour: &str) -> Command {
         let mut feeds = self.programs.command("loadtest");
         let ready = &ground.gateway.ready;
         feeds.args(["feeds", "--behaviour", behaviour, "--token", &ground.token]);
@@ -170,13 +211,35 @@ impl Bench<'_> {
         feeds
     }
 
-    fn beside(&self, name: &str, ground: &Ground, command: &mut Command) -> Result<Running> {
+    pub(super) fn beside(
+        &self,
+        name: &str,
+        ground: &Ground,
+        command: &mut Command,
+    ) -> Result<Running> {
         process::bound_to(&ground.load_cores, || Running::start(name, command))
     }
 }
 
+/// Waits until all that was pressed is indexed: the indexer of a million alerts would be measured with what follows.
+fn indexed(ground: &Ground) -> Result<()> {
+    let metrics = format!("http://{}/metrics", ground.gateway.ready.operator_addr);
+    let begun = Stopwatch::start();
+    while begun.elapsed() < LIMIT {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", &metrics]);
+        let text = process::capture("curl", &mut curl, LIMIT)?.success("curl")?;
+        let lag = text.lines().find_map(|line| line.strip_prefix("gateway_search_lag_records "));
+        if lag.context("no gateway_search_lag_records")?.parse() == Ok(0.0) {
+            return Ok(());
+        }
+        thread::sleep(INDEX_PAUSE);
+    }
+    bail!("the index is not filled after {LIMIT:?}")
+}
+
 /// A percentile of what the audience saw, in milliseconds.
-fn ms(what: &str, report: &Value, of: &str) -> Result<Row> {
+pub(super) fn ms(what: &str, report: &Value, of: &str) -> Result<Row> {
     let us = number(report, &format!("/audience/{of}/p99")).context("nobody saw anything")?;
     Ok(Row::new(what, us / 1e3, "ms"))
 }

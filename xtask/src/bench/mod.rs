@@ -22,6 +22,7 @@ use crate::{cargo, criterion, process, root};
 
 mod abuse;
 mod audience;
+mod hooks;
 
 /// What `bench` can be told.
 #[derive(Args, Clone, Debug)]
@@ -60,6 +61,10 @@ enum Part {
     Feeds,
     /// A subscriber far behind, and a hundred that take nothing.
     Behind,
+    /// Ten webhooks whose targets are dead.
+    Hooks,
+    /// A quake of sixty thousand presses, to a subscriber of incidents.
+    Incidents,
 }
 
 /// The longest one measurement may take.
@@ -120,6 +125,12 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     }
     if wanted(Part::Behind) {
         table.extend(bench.behind()?);
+    }
+    if wanted(Part::Hooks) {
+        table.extend(bench.dead_webhooks()?);
+    }
+    if wanted(Part::Incidents) {
+        table.extend(bench.quake_of_incidents()?);
     }
     println!("\n{table}");
     if options.write {

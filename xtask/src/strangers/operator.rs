@@ -17,10 +17,14 @@ const SITI: &str = "Ibu Siti";
 /// A zone in which nobody presses here, beside the one in which everybody does.
 const ELSEWHERE: &str = "polsek-sukun";
 
+/// What a token can be limited to: places as cells, alerts of one service.
+const LIMITS: [&str; 3] = ["--coarse", "--agencies", "police"];
+
 /// The tokens of everybody who asks.
 pub(super) struct Tokens {
     pub(super) supervisor: String,
     pub(super) reader: String,
+    pub(super) limited: String,
     elsewhere: String,
     expired: String,
 }
@@ -29,10 +33,11 @@ impl Tokens {
     /// Makes them. One is good for a second only.
     pub(super) fn make(site: &Site) -> Result<Self> {
         Ok(Self {
-            supervisor: site.operator(SITI, "supervisor", ROOT_ZONE, "30d")?,
-            reader: site.operator("Pak Budi", "read-only", ROOT_ZONE, "30d")?,
-            elsewhere: site.operator("Pak Hadi", "operator", ELSEWHERE, "30d")?,
-            expired: site.operator("Ibu Ani", "operator", ROOT_ZONE, "1s")?,
+            supervisor: site.operator(SITI, "supervisor", ROOT_ZONE, &[])?,
+            reader: site.operator("Pak Budi", "read-only", ROOT_ZONE, &[])?,
+            limited: site.operator("Pak Joko", "supervisor", ROOT_ZONE, &LIMITS)?,
+            elsewhere: site.operator("Pak Hadi", "operator", ELSEWHERE, &[])?,
+            expired: site.operator("Ibu Ani", "operator", ROOT_ZONE, &["--expires", "1s"])?,
         })
     }
 }

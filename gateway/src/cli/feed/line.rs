@@ -1,6 +1,8 @@
 //! An event as a line for people, or for a program.
 //!
-//! `time zone category place who alert state`; what is not known is a dash, and no text breaks out of its line.
+//! `time zone category place who alert state`, and of an incident `time zones categories place presses incident state`,
+//! where a place is the first corner of what lies around its presses. What is not known is a dash, and no text breaks out
+//! of its line.
 
 use serde_json::Value;
 
@@ -16,7 +18,8 @@ pub(super) fn words(event: &Event) -> String {
     let data = data(event);
     let fields = match &*event.name {
         "alert" | "held" => alert(event, &data),
-        "decision" | "escalation" | "notice" => decision(event, &data),
+        "decision" | "escalation" | "moving" | "quiet" | "notice" => decision(event, &data),
+        "incident" => incident(&data),
         name => vec![plain(name), data.to_string()],
     };
     fields.join(" ")
@@ -75,7 +78,7 @@ fn decision(event: &Event, data: &Value) -> Vec<String> {
         text(data, "decided_at"),
         text(data, "zone"),
         text(data, "category"),
-        "-".to_owned(),
+        place(data.get("position")),
         who,
         text(data, "alert_id"),
         plain(act),
@@ -89,6 +92,55 @@ fn decision(event: &Event, data: &Value) -> Vec<String> {
         fields.push(format!("paged={}", shown(paged)));
     }
     fields
+}
+
+fn incident(data: &Value) -> Vec<String> {
+    let is = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let categories = data.get("categories").and_then(Value::as_object);
+    let categories =
+        categories.into_iter().flatten().map(|(name, count)| format!("{name}:{count}"));
+    let mut fields = vec![
+        text(data, "latest_at"),
+        text(data, "zones"),
+        some(categories.collect::<Vec<_>>().join(",")),
+        corner(data.get("hull")),
+        text(data, "count"),
+        text(data, "incident_id"),
+        text(data, "state"),
+    ];
+    if is("silent") {
+        fields.push("SILENT".to_owned());
+    }
+    if is("drill") {
+        fields.push("DRILL".to_owned());
+    }
+    for name in ["held", "cancelled", "escalated_to"] {
+        if let Some(value) = data.get(name).filter(|value| !value.is_null() && **value != 0) {
+            fields.push(format!("{name}={}", shown(value)));
+        }
+    }
+    if is("partial") {
+        fields.push("partial".to_owned());
+    }
+    fields
+}
+
+/// The text, or a dash if it is empty.
+fn some(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// Latitude and longitude of the first corner of a geometry of GeoJSON.
+fn corner(geometry: Option<&Value>) -> String {
+    let mut at = geometry.and_then(|geometry| geometry.get("coordinates"));
+    while let Some(first) = at.and_then(|at| at.get(0)).filter(|first| first.is_array()) {
+        at = Some(first);
+    }
+    let number = |index: usize| at?.get(index)?.as_f64();
+    match (number(1), number(0)) {
+        (Some(lat), Some(lon)) => format!("{lat:.5},{lon:.5}"),
+        _ => "-".to_owned(),
+    }
 }
 
 /// Latitude, longitude and how exact they are; a dash where none is known.
@@ -154,9 +206,28 @@ mod tests {
             words(&event("escalation", &climbed)),
             "t z - - rule:deadline cd escalate paged=polres"
         );
+        let quiet = json!({"decided_at": "t", "zone": "z", "actor": {"rule": "silence"}, "alert_id": "cd",
+            "act": "quiet", "position": {"lat": -7.96662, "lon": 112.6326, "radius_m": 12}});
+        assert_eq!(
+            words(&event("quiet", &quiet)),
+            "t z - -7.96662,112.63260~12m rule:silence cd quiet"
+        );
         let notice =
             json!({"decided_at": "t", "zone": "z", "actor": {"rule": "surge"}, "alerts": 41});
         assert_eq!(words(&event("notice", &notice)), "t z - - rule:surge - notice alerts=41");
+    }
+
+    #[test]
+    fn incident_has_its_presses_and_state_on_one_line() {
+        let incident = json!({"incident_id": "cd", "state": "waiting", "states": {"waiting": 3}, "count": 3,
+            "categories": {"fire": 2, "traffic": 1}, "zones": ["klojen", "sukun"], "latest_at": "t", "held": 0,
+            "hull": {"type": "Polygon", "coordinates": [[[112.6326, -7.96662], [112.64, -7.97]]]},
+            "silent": true, "escalated_to": ["polres"], "partial": true});
+        assert_eq!(
+            words(&event("incident", &incident)),
+            "t klojen,sukun fire:2,traffic:1 -7.96662,112.63260 3 cd waiting SILENT escalated_to=polres partial"
+        );
+        assert_eq!(words(&event("incident", &json!({"count": 1}))), "- - - - 1 - -");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +39,9 @@ pub(super) struct FeedArguments {
     /// From the beginning of the journal, not only what is new
     #[arg(long)]
     from_start: bool,
+    /// What is shown
+    #[arg(long, value_enum, default_value_t)]
+    view: View,
     /// Read lines `ack ALERT` from standard input and acknowledge these alerts; the first digits of an alert that was
     /// printed are enough. Needs the token of an operator or a supervisor
     #[arg(long)]
@@ -48,14 +51,36 @@ pub(super) struct FeedArguments {
     json: bool,
 }
 
+/// What the feed shows.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum View {
+    /// Every alert and every decision
+    #[default]
+    Alerts,
+    /// What incidents they come to: each line is the whole state of one and replaces the line before
+    Incidents,
+}
+
+impl View {
+    /// Where it is asked for.
+    fn path(self, from_start: bool) -> String {
+        let view = match self {
+            Self::Alerts => "alerts",
+            Self::Incidents => "incidents",
+        };
+        let from = if from_start { "&from=start" } else { "" };
+        format!("/v1/feed?view={view}{from}")
+    }
+}
+
 pub(super) fn run(
     arguments: FeedArguments,
     config: &Config,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let FeedArguments { target, from_start, ack, json } = arguments;
+    let FeedArguments { target, from_start, view, ack, json } = arguments;
     let client = target.client(config)?;
-    let path = if from_start { "/v1/feed?from=start" } else { "/v1/feed" };
+    let path = view.path(from_start);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -73,7 +98,7 @@ pub(super) fn run(
 
 struct Follower<'a, W> {
     client: Client,
-    path: &'static str,
+    path: String,
     /// The last event that was printed.
     after: Option<String>,
     typed: Typed,
@@ -95,7 +120,7 @@ impl<W: Write> Follower<'_, W> {
         let mut reached = false;
         let mut pause = PAUSE_MIN;
         loop {
-            let lost = match self.client.follow(self.path, self.after.as_deref()).await {
+            let lost = match self.client.follow(&self.path, self.after.as_deref()).await {
                 Ok(body) => {
                     (reached, pause) = (true, PAUSE_MIN);
                     match self.read(body).await {

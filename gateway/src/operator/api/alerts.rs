@@ -16,8 +16,11 @@ use super::caller::Caller;
 use super::query::{self, Paging};
 use super::refusal::Refusal;
 use super::{Api, sealed};
-use crate::feed::{Content, CursorCodec, Flags, Place, decision_value, message_value, time_text};
-use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery};
+use crate::feed::{
+    Content, CursorCodec, Feature, Flags, Place, decision_value, message_value, time_text,
+};
+use crate::registry::Sight;
+use crate::search::{AlertQuery, AlertRow, AlertState, AnswerState, DecisionQuery, Motion};
 
 /// Messages, and decisions, that are shown with one alert, at most.
 const FOLLOWERS_MAX: u32 = 100;
@@ -66,6 +69,8 @@ struct AlertData {
     agencies: Vec<&'static str>,
     paged_zones: PagedData,
     last_position: Option<LastPlace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    motion: Option<MotionData>,
     #[serde(flatten)]
     content: Content,
 }
@@ -88,11 +93,32 @@ struct LastPlace {
     place: Place,
 }
 
+/// Whether whoever pressed moves or has gone quiet, as far as it was told.
+#[derive(Serialize)]
+struct MotionData {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_since: Option<String>,
+}
+
+impl MotionData {
+    fn new(motion: &Motion) -> Option<Self> {
+        let told = Self {
+            moved_at: motion.moved_at.map(time_text),
+            quiet_since: motion.quiet_since.map(time_text),
+        };
+        (told.moved_at.is_some() || told.quiet_since.is_some()).then_some(told)
+    }
+}
+
 impl AlertData {
     /// The alert in `row`, with what its message says. One whose message was erased is shown without.
-    fn new(row: &AlertRow, volumes: &mut Volumes) -> Self {
+    fn new(row: &AlertRow, sight: Sight, volumes: &mut Volumes) -> Self {
         let record = volumes.message(row.cursor);
-        let content = record.as_ref().map(Content::of).unwrap_or_default();
+        let content = |record| Content::of(record, sight);
+        let content = record.as_ref().map(content).unwrap_or_default();
+        let words = |words: &Arc<str>| (sight == Sight::Exact).then(|| words.to_string());
         let (answered_by, answered_at) = match &row.answer {
             Answer::Waiting => (None, None),
             Answer::Acknowledged { by, at }
@@ -115,7 +141,7 @@ impl AlertData {
             answer: AnswerState::of(&row.answer).name(),
             answered_by,
             answered_at,
-            assigned_to: row.assigned_to.as_ref().map(ToString::to_string),
+            assigned_to: row.assigned_to.as_ref().and_then(words),
             incident_id: row.incident.to_string(),
             agencies: row.agencies.iter().map(pipeline::Agency::name).collect(),
             paged_zones: match row.paged_all {
@@ -124,35 +150,34 @@ impl AlertData {
                     PagedData::Zones(row.paged_zones.iter().map(ToString::to_string).collect())
                 }
             },
-            last_position: LastPlace::of(row, record.as_ref(), volumes),
+            motion: MotionData::new(&row.motion),
+            last_position: LastPlace::of(row, record.as_ref(), sight, volumes),
             content,
         }
     }
 
-    /// The alert as a feature of GeoJSON (RFC 7946 section 3.2); its geometry is null where no place is known.
-    fn feature(&self) -> serde_json::Result<Value> {
-        let point = |place| json!({"type": "Point", "coordinates": place});
-        let geometry = self.content.position.as_ref().map(|place| point(place.lon_lat()));
-        Ok(json!({
-            "type": "Feature",
-            "id": self.alert_id,
-            "geometry": geometry,
-            "properties": serde_json::to_value(self)?,
-        }))
+    /// The alert as a feature of GeoJSON (RFC 7946 section 3.2), as the feed writes it.
+    fn feature(&self) -> Feature<'_, Self> {
+        Feature::new(self.content.position.as_ref(), self).named(&self.alert_id)
     }
 }
 
 impl LastPlace {
     /// What the latest message with a place says, or the raise. A place that cannot be read is left out, and the rest of
     /// the answer is given without.
-    fn of(row: &AlertRow, raise: Option<&Record>, volumes: &mut Volumes) -> Option<Self> {
+    fn of(
+        row: &AlertRow,
+        raise: Option<&Record>,
+        sight: Sight,
+        volumes: &mut Volumes,
+    ) -> Option<Self> {
         let latest = volumes.lookup.places(row.alert, None, 1).unwrap_or_else(|error| {
             tracing::warn!(%error, "an answer leaves out where an alert was last seen");
             vec![]
         });
         let latest = latest.first().and_then(|cursor| volumes.message(*cursor));
         let said = |record: &Record| {
-            let place = Content::of(record).position?;
+            let place = Content::of(record, sight).position?;
             Some(Self { at: time_text(record.received_at), place })
         };
         latest.as_ref().and_then(said).or_else(|| raise.and_then(said))
@@ -205,6 +230,7 @@ pub(super) async fn list(
         state: query::named("state", asked.state.as_deref(), AlertState::from_name)?,
         answer: query::named("answer", asked.answer.as_deref(), AnswerState::from_name)?,
         category: query::named("category", asked.category.as_deref(), Category::from_name)?,
+        scope: caller.scope(),
         limit: paging.limit,
     };
     let zones = asked.zone.as_deref().map(|zone| caller.within(zone)).transpose()?;
@@ -216,7 +242,7 @@ pub(super) async fn list(
                 None => caller.allows(zone),
             };
             let page = volumes.lookup.alerts(&wanted, allowed)?;
-            let alerts = page.alerts.iter().map(|row| AlertData::new(row, volumes));
+            let alerts = page.alerts.iter().map(|row| AlertData::new(row, caller.sight(), volumes));
             Ok((alerts.collect::<Vec<_>>(), page.next))
         })
         .await?;
@@ -232,11 +258,8 @@ fn respond(
     let mut answer = match format {
         Format::Json => json!({"alerts": serde_json::to_value(alerts)?}),
         Format::GeoJson => {
-            let features = alerts.iter().map(AlertData::feature);
-            json!({
-                "type": "FeatureCollection",
-                "features": features.collect::<serde_json::Result<Vec<_>>>()?,
-            })
+            let features: Vec<_> = alerts.iter().map(AlertData::feature).collect();
+            json!({"type": "FeatureCollection", "features": serde_json::to_value(features)?})
         }
     };
     if let (Some(next), Some(fields)) = (next, answer.as_object_mut()) {
@@ -264,8 +287,8 @@ pub(super) async fn show(
             let Some(row) = volumes.lookup.alert(alert)? else {
                 return Ok(Err(Refusal::UnknownAlert(alert)));
             };
-            if !caller.allows_alert(&row) {
-                return Ok(Err(Refusal::OutOfReach));
+            if let Err(refusal) = caller.must_see(&row) {
+                return Ok(Err(refusal));
             }
             with_followers(&row, &caller, &codec, volumes).map(Ok)
         })
@@ -283,8 +306,8 @@ fn with_followers(
     for cursor in volumes.lookup.followers(row, FOLLOWERS_MAX)? {
         let seen = volumes
             .message(cursor)
-            .filter(|record| record.alert == Some(row.alert) || caller.allows(&record.zone));
-        messages.extend(seen.and_then(|record| message_value(&record).ok()));
+            .filter(|record| record.alert == Some(row.alert) || caller.allows_message(record));
+        messages.extend(seen.and_then(|record| message_value(&record, caller.sight()).ok()));
     }
     let limit = usize::try_from(FOLLOWERS_MAX).unwrap_or(usize::MAX);
     let about = DecisionQuery { alert: Some(row.alert), limit, ..DecisionQuery::default() };
@@ -295,10 +318,11 @@ fn with_followers(
         if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)?
             && (decision.act.is_about_an_alert() || caller.allows(&decision.zone))
         {
-            decisions.extend(decision_value(&decision, codec).ok());
+            decisions.extend(decision_value(&decision, caller.sight(), codec).ok());
         }
     }
-    let mut answer = serde_json::to_value(AlertData::new(row, volumes)).unwrap_or_default();
+    let mut answer =
+        serde_json::to_value(AlertData::new(row, caller.sight(), volumes)).unwrap_or_default();
     if let Some(fields) = answer.as_object_mut() {
         fields.insert("messages".to_owned(), messages.into());
         fields.insert("decisions".to_owned(), decisions.into());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use pipeline::Entry;
+use pipeline::{Entry, Record};
 use protocol::{AlertId, DeviceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,10 +52,14 @@ pub(super) async fn list(
         .books
         .read(move |volumes| {
             let page = volumes.lookup.decisions(&wanted, |zone| caller.allows(zone))?;
+            let scope = caller.scope();
+            let in_scope = |raise: &Record| scope.admits(raise.agencies, Some(raise.category));
             let mut decisions = vec![];
             for cursor in page.decisions {
-                if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)? {
-                    decisions.extend(decision_value(&decision, &codec).ok());
+                if let Some(Entry::Decision(decision)) = volumes.journal.entry(cursor)?
+                    && decision.raise.as_ref().is_none_or(|raise| in_scope(raise))
+                {
+                    decisions.extend(decision_value(&decision, caller.sight(), &codec).ok());
                 }
             }
             Ok((decisions, page.next))

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use pipeline::{Reach, ZoneId, Zones};
+use pipeline::{Reach, Record, Scope, ZoneId, Zones};
 
 use super::Api;
 use super::refusal::Refusal;
-use crate::feed::{Entitlement, bearer};
-use crate::registry::{Operator, TokenError};
+use crate::feed::{Audience, Entitlement, bearer};
+use crate::registry::{Operator, Sight, TokenError};
 use crate::search::AlertRow;
 
 /// Somebody with a token that is good at this moment.
@@ -71,9 +71,33 @@ impl Caller {
         self.entitlement.allows(zone)
     }
 
-    /// Whether they may see this alert: a zone of theirs was paged for it.
-    pub(super) fn allows_alert(&self, alert: &AlertRow) -> bool {
-        alert.paged_all || alert.paged_zones.iter().any(|zone| self.allows(zone))
+    /// Whether they may see this alert, as a result: it is in scope, and a zone of theirs was paged for it.
+    ///
+    /// # Errors
+    /// If they may not. One that is not in scope is as unknown as one that is not there.
+    pub(super) fn must_see(&self, alert: &AlertRow) -> Result<(), Refusal> {
+        if !self.scope().admits(alert.agencies, Some(alert.category)) {
+            return Err(Refusal::UnknownAlert(alert.alert));
+        }
+        if alert.paged_all || alert.paged_zones.iter().any(|zone| self.allows(zone)) {
+            return Ok(());
+        }
+        Err(Refusal::OutOfReach)
+    }
+
+    /// Whether they may see this message for its own sake, as on the feed.
+    pub(super) fn allows_message(&self, record: &Record) -> bool {
+        Audience::of_alert(record).has(&self.entitlement, &self.operator.limits)
+    }
+
+    /// On which alerts they may act, beside where.
+    pub(super) fn scope(&self) -> Scope {
+        self.operator.limits.scope()
+    }
+
+    /// How exactly they are shown places.
+    pub(super) fn sight(&self) -> Sight {
+        self.operator.limits.sight
     }
 
     /// The tree of zones in force.

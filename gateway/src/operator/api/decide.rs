@@ -82,14 +82,13 @@ pub(super) async fn block(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let id = query::id(&id)?;
+    let (caller, device) = about_device(&api, &headers, &id)?;
     let BlockBody { duration_s, reason } = query::body(&headers, &body)?;
     let span = span(&duration_s, 1)?;
     if caller.operator.role.block_max().is_some_and(|longest| span > longest) {
         return Err(Refusal::Role("a supervisor, or block for 86400 seconds at most"));
     }
-    let about = about(&api, &caller, DeviceId(id)).await?;
+    let about = about(&api, &caller, device).await?;
     let until = (api.now)() + span;
     decide(&api, &caller, Demand::Block { about, until }, Some(reason)).await
 }
@@ -121,10 +120,9 @@ pub(super) async fn unblock(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let id = query::id(&id)?;
+    let (caller, device) = about_device(&api, &headers, &id)?;
     let Why { reason } = query::body(&headers, &body)?;
-    let about = about(&api, &caller, DeviceId(id)).await?;
+    let about = about(&api, &caller, device).await?;
     decide(&api, &caller, Demand::Unblock(about), Some(reason)).await
 }
 
@@ -135,10 +133,9 @@ pub(super) async fn appeal(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let id = query::id(&id)?;
+    let (caller, device) = about_device(&api, &headers, &id)?;
     let Why { reason } = query::body(&headers, &body)?;
-    let about = about(&api, &caller, DeviceId(id)).await?;
+    let about = about(&api, &caller, device).await?;
     decide(&api, &caller, Demand::Appeal(about), Some(reason)).await
 }
 
@@ -149,6 +146,11 @@ pub(super) fn about_alert(
     id: &str,
 ) -> Result<(Caller, AlertId), Refusal> {
     Ok((Caller::who_decides(api, headers)?, AlertId(query::id(id)?)))
+}
+
+/// Whoever decides, and the device that they decide about.
+fn about_device(api: &Api, headers: &HeaderMap, id: &str) -> Result<(Caller, DeviceId), Refusal> {
+    Ok((Caller::who_decides(api, headers)?, DeviceId(query::id(id)?)))
 }
 
 /// The device as registry and index know it.
@@ -177,6 +179,7 @@ pub(super) async fn decide(
     let request = Request {
         actor: Arc::clone(&caller.operator.name),
         reach: caller.reach(),
+        scope: caller.scope(),
         demand,
         reason: reason.map(Arc::from),
     };

@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::query;
 use super::refusal::Refusal;
 use crate::feed::time_text;
-use crate::registry::Listed;
+use crate::registry::{Listed, Sight};
 use crate::search::DeviceRow;
 
 #[derive(Serialize)]
@@ -97,23 +97,23 @@ pub(super) async fn show(
     let enrolled = enrolled.ok_or(Refusal::UnknownDevice(device))?;
     let zone = seen.zone.clone().unwrap_or_else(|| caller.root());
     caller.must_reach(&zone)?;
-    let owner = enrolled.owner.clone().filter(|_| caller.operator.role.sees_owners());
-    Ok(Json(device_data(enrolled, owner, zone.to_string(), seen, (api.now)())))
+    // Whose it is, and what people call it, often tell where somebody lives.
+    let exact = caller.sight() == Sight::Exact;
+    let shown = Listed {
+        owner: enrolled.owner.filter(|_| caller.operator.sees_owners()),
+        label: enrolled.label.filter(|_| exact),
+        ..enrolled
+    };
+    Ok(Json(device_data(shown, zone.to_string(), seen, (api.now)())))
 }
 
-fn device_data(
-    enrolled: Listed,
-    owner: Option<String>,
-    zone: String,
-    seen: DeviceRow,
-    now: Time,
-) -> DeviceData {
+fn device_data(enrolled: Listed, zone: String, seen: DeviceRow, now: Time) -> DeviceData {
     DeviceData {
         device_id: enrolled.id.to_string(),
         algorithm: enrolled.key.algorithm().name(),
         zone,
         label: enrolled.label,
-        owner,
+        owner: enrolled.owner,
         batch: enrolled.batch,
         vouched: enrolled.vouched,
         enrolled_at: time_text(enrolled.enrolled_at),

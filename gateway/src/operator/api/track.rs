@@ -2,7 +2,7 @@
 //! and each place with its time.
 //!
 //! The raise comes first, at the place that it states or was enrolled with; whatever followed without a place leaves the
-//! last one standing. A track may be long, so a page holds its newest places and says how to go on to the older.
+//! last one standing. Whoever sees places as cells is shown the middles of cells, as on the feed. A track may be long, so a page holds its newest places and says how to go on to the older.
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use super::query;
 use super::refusal::Refusal;
 use super::{Api, sealed};
 use crate::feed::{Content, time_text};
+use crate::registry::Sight;
 use crate::search::AlertRow;
 
 /// Places on one page, at most: a quarter of an hour at one a second.
@@ -48,10 +49,10 @@ pub(super) async fn show(
         let Some(row) = volumes.lookup.alert(alert)? else {
             return Ok(Err(Refusal::UnknownAlert(alert)));
         };
-        if !caller.allows_alert(&row) {
-            return Ok(Err(Refusal::OutOfReach));
+        if let Err(refusal) = caller.must_see(&row) {
+            return Ok(Err(refusal));
         }
-        page(&row, before, volumes).map(Ok)
+        page(&row, caller.sight(), before, volumes).map(Ok)
     });
     let (places, next) = read.await??;
     let mut track = track(alert, &places);
@@ -69,9 +70,9 @@ struct Seen {
 }
 
 impl Seen {
-    /// What `record` says; nothing if that is no place, or was erased.
-    fn new(record: &Record) -> Option<Self> {
-        let place = Content::of(record).position?;
+    /// What `record` says to this sight; nothing if that is no place, or was erased.
+    fn new(record: &Record, sight: Sight) -> Option<Self> {
+        let place = Content::of(record, sight).position?;
         let mut properties = serde_json::to_value(&place).ok()?;
         if let Some(fields) = properties.as_object_mut() {
             fields.insert("kind".to_owned(), record.kind.name().into());
@@ -85,6 +86,7 @@ impl Seen {
 /// The newest places before `before`, oldest first, and where the page before this one ends.
 fn page(
     row: &AlertRow,
+    sight: Sight,
     before: Option<Cursor>,
     volumes: &mut Volumes,
 ) -> Result<(Vec<Seen>, Option<Cursor>), BookError> {
@@ -95,7 +97,7 @@ fn page(
         cursors.push(row.cursor);
     }
     let records = cursors.into_iter().rev().filter_map(|cursor| volumes.message(cursor));
-    Ok((records.filter_map(|record| Seen::new(&record)).collect(), next))
+    Ok((records.filter_map(|record| Seen::new(&record, sight)).collect(), next))
 }
 
 /// A line has two places at least (RFC 7946 section 3.1.4); one alone is a point only.

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use pipeline::{Demand, Posture, Time, ZoneId, ZoneIndex, Zones};
+use pipeline::{Demand, Posture, Scope, Time, ZoneId, ZoneIndex, Zones};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -52,7 +52,9 @@ struct ZoneData {
     posture: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     drill_until: Option<String>,
-    open_alerts: u64,
+    /// Counted for all alerts of the zone, so whoever may see only some is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_alerts: Option<u64>,
 }
 
 /// The tree.
@@ -76,7 +78,8 @@ pub(super) async fn list(
         risk: zone.risk.name(),
         posture: posture(zones, index, &prepared).name(),
         drill_until: drill_until(zones, index, &prepared, now).map(time_text),
-        open_alerts: open.get(&zone.id).copied().unwrap_or_default(),
+        open_alerts: (caller.scope() == Scope::ALL)
+            .then(|| open.get(&zone.id).copied().unwrap_or_default()),
     });
     Ok(Json(ZoneList { zones: zones.collect() }))
 }
@@ -98,6 +101,13 @@ fn drill_until(
     zones.upwards(zone).filter_map(declared).max().filter(|until| *until > now)
 }
 
+/// Whoever decides, and the zone that they decide about.
+fn about_zone(api: &Api, headers: &HeaderMap, id: &str) -> Result<(Caller, ZoneId), Refusal> {
+    let caller = Caller::who_decides(api, headers)?;
+    let zone = caller.zone(id)?;
+    Ok((caller, zone))
+}
+
 /// Declares a drill, or ends it.
 pub(super) async fn drill(
     State(api): State<Arc<Api>>,
@@ -105,8 +115,7 @@ pub(super) async fn drill(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let zone = caller.zone(&id)?;
+    let (caller, zone) = about_zone(&api, &headers, &id)?;
     let DrillBody { duration_s, reason } = query::body(&headers, &body)?;
     let until = (api.now)() + span(&duration_s, 0)?;
     decide(&api, &caller, Demand::Drill { zone, until }, Some(reason)).await
@@ -119,8 +128,7 @@ pub(super) async fn set_posture(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<DecisionData>, Refusal> {
-    let caller = Caller::who_decides(&api, &headers)?;
-    let zone = caller.zone(&id)?;
+    let (caller, zone) = about_zone(&api, &headers, &id)?;
     let PostureBody { posture, reason } = query::body(&headers, &body)?;
     let posture = Posture::from_name(&posture).ok_or_else(|| {
         Refusal::Unfit("posture is one of routine, special, contingency".to_owned())

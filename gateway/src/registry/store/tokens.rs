@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use pipeline::{Agencies, Agency, Time, ZoneId};
+use pipeline::{Agencies, Agency, Categories, Time, ZoneId};
 use protocol::Category;
 
 use rusqlite::{Connection, Row, params};
 
 use super::{Store, StoreError, advance, from_stored, to_stored};
-use crate::registry::{
-    Categories, Limits, Operator, Role, Sight, Subscriber, SubscriberId, TokenHash,
-};
+use crate::registry::{Limits, Operator, Role, Sight, Subscriber, SubscriberId, TokenHash};
 
 impl Store {
     /// Lets a subscriber in who has the token with this hash.
@@ -89,13 +87,17 @@ impl Store {
         let transaction = self.change()?;
         advance(&transaction)?;
         let inserted = transaction.execute(
-            "INSERT INTO operator VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO operator VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (name) DO NOTHING",
             params![
                 operator.name.as_ref(),
                 operator.role.name(),
                 token.0,
                 to_stored(now),
-                to_stored(operator.expires_at)
+                to_stored(operator.expires_at),
+                stored_agencies(&operator.limits),
+                stored_categories(&operator.limits),
+                operator.limits.sight == Sight::Coarse,
             ],
         )?;
         if inserted == 0 {
@@ -126,19 +128,20 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn operators(&self) -> Result<Vec<(Operator, Time)>, StoreError> {
-        let select = "SELECT name, role, expires_at, created_at FROM operator ORDER BY name";
+        let select = "SELECT name, role, expires_at, agencies, categories, coarse, created_at \
+             FROM operator ORDER BY name";
         let mut statement = self.connection.prepare(select)?;
         let mut rows = statement.query([])?;
         let mut operators = vec![];
         while let Some(row) = rows.next()? {
-            let created_at = from_stored(row.get(3)?);
+            let created_at = from_stored(row.get(6)?);
             operators.push((read_operator(&self.connection, row)?, created_at));
         }
         Ok(operators)
     }
 }
 
-/// Reads the columns `name, role, expires_at`, and the zones of that operator.
+/// Reads the columns `name, role, expires_at, agencies, categories, coarse`, and the zones of that operator.
 pub(in crate::registry) fn read_operator(
     connection: &Connection,
     row: &Row<'_>,
@@ -148,11 +151,11 @@ pub(in crate::registry) fn read_operator(
     let mut statement = connection.prepare_cached(select)?;
     let zones = statement.query_map([&name], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;
     let zones = zones.collect::<Result<_, _>>()?;
-    let Some(role) = Role::from_name(&role) else {
+    let (Some(role), Some(limits)) = (Role::from_name(&role), read_limits(row, 3)?) else {
         return Err(StoreError::DamagedOperator(name));
     };
     let expires_at = from_stored(row.get(2)?);
-    Ok(Operator { name: Arc::from(name), role, zones, expires_at })
+    Ok(Operator { name: Arc::from(name), role, zones, limits, expires_at })
 }
 
 /// Reads the columns `subscriber_id, expires_at, agencies, categories, coarse`, and the zones of that subscriber.
@@ -161,26 +164,31 @@ pub(in crate::registry) fn read_subscriber(
     row: &Row<'_>,
 ) -> Result<Subscriber, StoreError> {
     let id = SubscriberId(row.get(0)?);
-    let agencies = named(row.get(2)?, Agency::from_name);
-    let categories = named(row.get(3)?, Category::from_name);
-    let (Some(agencies), Some(categories)) = (agencies, categories) else {
+    let Some(limits) = read_limits(row, 2)? else {
         return Err(StoreError::DamagedSubscriber(id));
-    };
-    let limits = Limits {
-        agencies: agencies.map_or(Agencies::ALL, Agencies::from_iter),
-        categories: categories.map_or(Categories::ALL, Categories::from_iter),
-        sight: if row.get(4)? { Sight::Coarse } else { Sight::Exact },
     };
     let expires_at = from_stored(row.get(1)?);
     Ok(Subscriber { id, zones: zones_of(connection, id)?, limits, expires_at })
 }
 
-fn stored_agencies(limits: &Limits) -> Option<String> {
+/// Reads the columns `agencies, categories, coarse`, the first of which is `first`; nothing if a name is not known.
+pub(super) fn read_limits(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Limits>> {
+    let agencies = named(row.get(first)?, Agency::from_name);
+    let categories = named(row.get(first + 1)?, Category::from_name);
+    let sight = if row.get(first + 2)? { Sight::Coarse } else { Sight::Exact };
+    Ok(agencies.zip(categories).map(|(agencies, categories)| Limits {
+        agencies: agencies.map_or(Agencies::ALL, Agencies::from_iter),
+        categories: categories.map_or(Categories::ALL, Categories::from_iter),
+        sight,
+    }))
+}
+
+pub(super) fn stored_agencies(limits: &Limits) -> Option<String> {
     let names: Vec<_> = limits.agencies.iter().map(Agency::name).collect();
     (limits.agencies != Agencies::ALL).then(|| names.join(","))
 }
 
-fn stored_categories(limits: &Limits) -> Option<String> {
+pub(super) fn stored_categories(limits: &Limits) -> Option<String> {
     let names: Vec<_> = limits.categories.iter().map(Category::name).collect();
     (limits.categories != Categories::ALL).then(|| names.join(","))
 }

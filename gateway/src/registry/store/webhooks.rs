@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use pipeline::{Agencies, Cursor, ZoneId};
-use protocol::Category;
+use pipeline::{Cursor, ZoneId};
 use rusqlite::{Connection, Row, params};
 
+use super::tokens::{read_limits, stored_agencies, stored_categories};
 use super::{Store, StoreError, advance, from_stored, to_stored};
-use crate::registry::{WEBHOOK_FORMATS, Webhook, WebhookId, WebhookSecret};
+use crate::feed::Format;
+use crate::registry::{Sight, Webhook, WebhookId, WebhookSecret};
 
-const SELECT: &str = "SELECT webhook_id, url, allow_private, secret, agencies, categories, format, after, \
-     retries, created_at FROM webhook ORDER BY created_at, webhook_id";
+const SELECT: &str = "SELECT webhook_id, url, allow_private, secret, agencies, categories, coarse, format, \
+     attends, after, retries, created_at FROM webhook ORDER BY created_at, webhook_id";
 
 impl Store {
     /// Lets events be posted to this webhook.
@@ -25,17 +26,18 @@ impl Store {
             return Err(StoreError::WebhooksFull(limit));
         }
         advance(&transaction)?;
-        let categories: Vec<_> = webhook.categories.iter().map(|known| known.name()).collect();
         transaction.execute(
-            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO webhook VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 webhook.id.0,
                 webhook.url.as_ref(),
                 webhook.allow_private,
                 webhook.secret.0,
-                webhook.agencies.bits(),
-                categories.join(","),
+                stored_agencies(&webhook.limits),
+                stored_categories(&webhook.limits),
+                webhook.limits.sight == Sight::Coarse,
                 webhook.format.name(),
+                webhook.attends,
                 webhook.after.0.cast_signed(),
                 webhook.retries,
                 to_stored(webhook.created_at),
@@ -97,12 +99,9 @@ pub(in crate::registry) fn read_webhooks(
 
 fn read_webhook(connection: &Connection, row: &Row<'_>) -> Result<Webhook, StoreError> {
     let id = WebhookId(row.get(0)?);
-    let (url, categories, format): (String, String, String) =
-        (row.get(1)?, row.get(5)?, row.get(6)?);
-    let agencies = Agencies::from_bits(row.get(4)?).ok_or(StoreError::DamagedWebhook(id))?;
-    let names = categories.split(',').filter(|name| !name.is_empty());
-    let categories = names.map(Category::from_name).collect::<Option<_>>();
-    let format = WEBHOOK_FORMATS.into_iter().find(|known| known.name() == format);
+    let (url, format): (String, String) = (row.get(1)?, row.get(7)?);
+    let limits = read_limits(row, 4)?.ok_or(StoreError::DamagedWebhook(id))?;
+    let format = Format::from_name(&format);
     let select = "SELECT zone FROM webhook_zone WHERE webhook_id = ?1 ORDER BY zone";
     let mut statement = connection.prepare_cached(select)?;
     let zones = statement.query_map([id.0], |row| Ok(ZoneId::new(row.get_ref(0)?.as_str()?)))?;
@@ -112,11 +111,11 @@ fn read_webhook(connection: &Connection, row: &Row<'_>) -> Result<Webhook, Store
         allow_private: row.get(2)?,
         secret: WebhookSecret(row.get(3)?),
         zones: zones.collect::<Result<_, _>>()?,
-        agencies,
-        categories: categories.ok_or(StoreError::DamagedWebhook(id))?,
+        limits,
         format: format.ok_or(StoreError::DamagedWebhook(id))?,
-        after: Cursor(row.get::<_, i64>(7)?.cast_unsigned()),
-        retries: row.get(8)?,
-        created_at: from_stored(row.get(9)?),
+        attends: row.get(8)?,
+        after: Cursor(row.get::<_, i64>(9)?.cast_unsigned()),
+        retries: row.get(10)?,
+        created_at: from_stored(row.get(11)?),
     })
 }

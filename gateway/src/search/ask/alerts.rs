@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pipeline::{Agencies, Answer, Cursor, Disposition, Time, Verdict, ZoneId};
+use pipeline::{Agencies, Answer, Cursor, Disposition, Scope, Time, Verdict, ZoneId};
 use protocol::{AlertId, Category, DeviceId, Labels};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::answers::{self, AnswerState};
+use super::answers::{self, AnswerState, Motion};
 use super::{Pager, Period, bound, cursor, foreign, time};
 use crate::search::{Lookup, SearchError, index};
 
@@ -76,6 +76,8 @@ pub struct AlertQuery {
     pub answer: Option<AnswerState>,
     /// What they are about.
     pub category: Option<Category>,
+    /// Which of them may be shown at all.
+    pub scope: Scope,
     /// How many, at most.
     pub limit: usize,
 }
@@ -111,6 +113,8 @@ pub struct AlertRow {
     pub answer: Answer,
     /// Who was sent, since it was last opened.
     pub assigned_to: Option<Arc<str>>,
+    /// Whether whoever pressed moves or has gone quiet.
+    pub motion: Motion,
     /// Who is to answer.
     pub agencies: Agencies,
     /// The incident that it belongs to, by its first alert.
@@ -220,6 +224,7 @@ fn matching(
     let category: i64 = row.get(4)?;
     let asked = query.period.holds(row.get(1)?)
         && query.category.is_none_or(|wanted| wanted as i64 == category)
+        && query.scope.admits(agencies(row)?, Some(category_of(category)?))
         && is_seen(connection, row, allowed)?;
     if !asked {
         return Ok(None);
@@ -245,11 +250,19 @@ fn is_seen(
     Ok(everybody || zones.iter().any(allowed))
 }
 
+fn category_of(stored: i64) -> rusqlite::Result<Category> {
+    let category = u64::try_from(stored).ok();
+    category.and_then(Category::from_wire).ok_or_else(|| foreign(4))
+}
+
+fn agencies(row: &Row<'_>) -> rusqlite::Result<Agencies> {
+    Agencies::from_bits(row.get(10)?).ok_or_else(|| foreign(10))
+}
+
 fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<AlertRow> {
     let alert = AlertId(row.get(2)?);
     let disposition = u64::try_from(row.get::<_, i64>(7)?).ok();
     let disposition = disposition.and_then(Disposition::from_stored).ok_or_else(|| foreign(7))?;
-    let category = u64::try_from(row.get::<_, i64>(4)?).ok();
     let (promoted, cancelled, verdict, updates): (bool, bool, Option<i64>, i64) = connection
         .prepare_cached(FATE)?
         .query_row([alert.as_bytes().as_slice()], |row| row.try_into())?;
@@ -265,6 +278,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
     // One alert of a press carries it: what joined it is answered as that one is.
     let joins = row.get::<_, Option<[u8; 16]>>(8)?.map(AlertId);
     let (answer, assigned_to) = answers::answer(connection, joins.unwrap_or(alert))?;
+    let motion = answers::motion(connection, joins.unwrap_or(alert))?;
     let (climbed, paged_all) = answers::climbed_to(connection, alert)?;
     let mut paged_zones = vec![zone.clone()];
     for paged in index::zones(row, 9)?.into_iter().chain(climbed) {
@@ -277,7 +291,7 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         received_at: time(row.get(1)?),
         alert,
         device: DeviceId(row.get(3)?),
-        category: category.and_then(Category::from_wire).ok_or_else(|| foreign(4))?,
+        category: category_of(row.get(4)?)?,
         zone,
         labels: Labels::from_bits(row.get(6)?),
         joins,
@@ -287,7 +301,8 @@ fn read(connection: &rusqlite::Connection, row: &Row<'_>) -> rusqlite::Result<Al
         updates: u64::try_from(updates).unwrap_or_default(),
         answer,
         assigned_to,
-        agencies: Agencies::from_bits(row.get(10)?).ok_or_else(|| foreign(10))?,
+        motion,
+        agencies: agencies(row)?,
         incident: row.get::<_, Option<[u8; 16]>>(11)?.map_or(alert, AlertId),
         paged_zones,
         paged_all,

@@ -1,5 +1,5 @@
-//! How alerts are answered, where they climbed, where they were last seen, and what operators set for zones: each by the
-//! latest decision, or message, about it.
+//! How alerts are answered, where they climbed, where they were last seen, whether whoever pressed moves or has gone
+//! quiet, and what operators set for zones: each by the latest decision, or message, about it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,18 @@ const CLIMBED: &str = "SELECT object FROM decisions WHERE alert_id = ?1 AND act 
 const PLACED: &str = "SELECT cursor FROM (SELECT cursor, labels FROM entries WHERE alert_id = ?1 \
      UNION ALL SELECT cursor, labels FROM entries WHERE joins = ?1) \
      WHERE labels & ?2 = 0 AND cursor < ?3 ORDER BY cursor DESC LIMIT ?4";
+/// When it was last told that whoever raised the alert `?1` moves.
+const MOVED: &str = "SELECT decided_at_us FROM decisions WHERE alert_id = ?1 AND act = 14 \
+     ORDER BY cursor DESC LIMIT 1";
+/// When it was last told that whoever raised the alert `?1` has gone quiet, and where in the journal.
+const QUIET: &str = "SELECT decided_at_us, cursor FROM decisions WHERE alert_id = ?1 AND act = 15 \
+     ORDER BY cursor DESC LIMIT 1";
+/// Whether anything came of the press of the alert `?1` behind `?2`: an update, a raise that joined it, or an update of
+/// one.
+const HEARD: &str = "SELECT EXISTS (SELECT 1 FROM entries WHERE alert_id = ?1 AND kind = 2 AND cursor > ?2) \
+     OR EXISTS (SELECT 1 FROM entries WHERE joins = ?1 AND cursor > ?2) \
+     OR EXISTS (SELECT 1 FROM entries AS again JOIN entries AS later ON later.alert_id = again.message_id \
+     WHERE again.joins = ?1 AND later.kind = 2 AND later.cursor > ?2)";
 const PREPARED: &str = "SELECT zone, posture, drill_until_us FROM preparations ORDER BY zone";
 const OPEN: &str = "SELECT zone, alerts FROM open_alerts";
 
@@ -77,6 +89,15 @@ impl AnswerState {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
+}
+
+/// Whether whoever pressed moves or has gone quiet, as far as it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Motion {
+    /// When it was last told that they move.
+    pub moved_at: Option<Time>,
+    /// When it was told that they send nothing any more; nothing once they are heard again.
+    pub quiet_since: Option<Time>,
 }
 
 /// What operators set for a zone.
@@ -179,6 +200,24 @@ pub(super) fn answer(
         }
         _ => (Answer::Acknowledged { by, at }, None),
     })
+}
+
+/// Whether whoever raised `alert`, which joined no other, moves or has gone quiet.
+pub(super) fn motion(connection: &Connection, alert: AlertId) -> rusqlite::Result<Motion> {
+    let id = alert.as_bytes().as_slice();
+    let moved: Option<i64> =
+        connection.prepare_cached(MOVED)?.query_row([id], |row| row.get(0)).optional()?;
+    let quiet: Option<(i64, i64)> =
+        connection.prepare_cached(QUIET)?.query_row([id], |row| row.try_into()).optional()?;
+    let quiet_since = match quiet {
+        Some((at, told)) => {
+            let mut heard = connection.prepare_cached(HEARD)?;
+            let heard: bool = heard.query_row(params![id, told], |row| row.get(0))?;
+            Some(time(at)).filter(|_| !heard)
+        }
+        None => None,
+    };
+    Ok(Motion { moved_at: moved.map(time), quiet_since })
 }
 
 /// The zones that `alert` climbed to, and whether it climbed to everybody.

@@ -13,7 +13,7 @@ use pipeline::{Cursor, Time};
 use rusqlite::types::Type;
 
 pub use alerts::{AlertPage, AlertQuery, AlertRow, AlertState};
-pub use answers::{AnswerState, Prepared};
+pub use answers::{AnswerState, Motion, Prepared};
 pub use decisions::{DecisionPage, DecisionQuery};
 pub use devices::DeviceRow;
 

@@ -244,6 +244,34 @@ fn alert_is_seen_in_every_zone_that_was_paged() {
 }
 
 #[test]
+fn alert_is_quiet_until_it_is_heard_again_also_by_what_joined_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let mut index = Index::open(&path, Cursor(0)).unwrap();
+    index.add(&[record(1).into()]).unwrap();
+    let lookup = Lookup::open(&path).unwrap();
+    let alert = record(1).message_id.alert();
+    let told = |id| {
+        let motion = lookup.alert(id).unwrap().unwrap().motion;
+        [motion.moved_at, motion.quiet_since]
+    };
+    let at = |cursor| Some(decision(cursor, 1).decided_at);
+    assert_eq!(told(alert), [None, None]);
+    let seen = Cursor(1);
+    index.add(&[about(2, 1, Act::Moving { seen }), about(3, 1, Act::Quiet { seen })]).unwrap();
+    assert_eq!(told(alert), [at(2), at(3)]);
+    index.add(&[update(4, alert).into(), about(5, 1, Act::Moving { seen })]).unwrap();
+    assert_eq!(told(alert), [at(5), None]);
+    index.add(&[about(6, 1, Act::Quiet { seen })]).unwrap();
+    assert_eq!(told(alert), [at(5), at(6)]);
+    let joined = Record { disposition: Disposition::Joined, joins: Some(alert), ..record(7) };
+    index.add(&[joined.into(), about(8, 1, Act::Quiet { seen })]).unwrap();
+    assert_eq!(told(record(7).message_id.alert()), [at(5), at(8)], "as the one that it joined");
+    index.add(&[update(9, record(7).message_id.alert()).into()]).unwrap();
+    assert_eq!(told(alert), [at(5), None]);
+}
+
+#[test]
 fn open_alerts_are_those_paged_and_not_resolved() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("search.db");

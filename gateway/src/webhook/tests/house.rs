@@ -7,23 +7,28 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pipeline::{Agencies, Cursor, Entry, Time, ZoneId};
+use pipeline::{Cursor, Entry, Record, Routing, Time, ZoneId};
+use protocol::{Algorithm, Counters, Message, Nonce, Position};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::config::{JournalConfig, WebhookConfig};
+use crate::feed::Attendance;
 use crate::feed::Format;
 use crate::feed::testing::{record, town};
 use crate::journal::Journal;
-use crate::registry::{Webhook, WebhookId, WebhookSecret};
-use crate::webhook::{DeadLetter, Ledger, WebhookParts, Webhooks, trust};
+use crate::registry::{Limits, Webhook, WebhookId, WebhookSecret};
+use crate::webhook::{
+    DeadLetter, Ledger, Resolve, WebhookParts, Webhooks, resolve_with_the_machine, trust,
+};
 
 /// Longer than anything here takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) const CURSOR_KEY: [u8; 16] = [7; 16];
 
@@ -35,9 +40,12 @@ pub(super) struct House {
     last: u64,
     synced: watch::Sender<Cursor>,
     webhooks: watch::Sender<Vec<Arc<Webhook>>>,
+    routing: watch::Sender<Arc<Routing>>,
     clock: Arc<AtomicU64>,
     pub(super) waits: Arc<Mutex<Vec<Duration>>>,
     pub(super) roots: RootCertStore,
+    pub(super) resolve: Resolve,
+    pub(super) attendance: Arc<Attendance>,
     room: Option<JoinHandle<()>>,
 }
 
@@ -52,9 +60,12 @@ impl House {
             last: 0,
             synced: watch::Sender::new(Cursor(0)),
             webhooks: watch::Sender::new(vec![]),
+            routing: watch::Sender::default(),
             clock: Arc::new(AtomicU64::new(1_772_000_000_000_000)),
             waits: Arc::default(),
             roots: RootCertStore::empty(),
+            resolve: resolve_with_the_machine(),
+            attendance: Attendance::new(),
             room: None,
         }
     }
@@ -70,9 +81,12 @@ impl House {
             cursor_key: CURSOR_KEY,
             zones: Arc::new(ArcSwap::from_pointee(town())),
             webhooks: self.webhooks.subscribe(),
+            routing: self.routing.subscribe(),
             synced: self.synced.subscribe(),
             config: self.config.clone(),
             tls: trust(self.roots.clone()),
+            resolve: Arc::clone(&self.resolve),
+            attendance: Arc::clone(&self.attendance),
             now: Arc::new(move || Time(now.load(Ordering::Relaxed))),
             pause: Arc::new(move |wait| {
                 let micros = u64::try_from(wait.as_micros()).unwrap();
@@ -93,10 +107,29 @@ impl House {
 
     /// Alerts in these zones: journaled and synced.
     pub(super) fn alerts(&mut self, zones: &[&str]) {
-        let entries: Vec<Entry> =
-            (self.last + 1..).zip(zones).map(|(at, zone)| record(at, zone).into()).collect();
+        let places = self.last + 1..;
+        self.journal(places.zip(zones).map(|(at, zone)| record(at, zone).into()).collect());
+    }
+
+    /// An alert with a place and a note: journaled and synced.
+    pub(super) fn telling(&mut self, note: &str) -> Record {
+        let message = Message {
+            position: Position::new(-79_666_200, 1_126_326_000),
+            note: Some(note),
+            ..Message::raise(Counters::new(1, 1), Nonce([5; 8]))
+        };
+        let plain = record(self.last + 1, "east");
+        let signed =
+            protocol::assemble(Algorithm::EdDsa, &plain.device, &message.encode(), &[0; 64]);
+        let record = Record { signed: signed.into(), ..plain };
+        self.journal(vec![record.clone().into()]);
+        record
+    }
+
+    /// Lines behind those that there are: journaled and synced.
+    pub(super) fn journal(&mut self, entries: Vec<Entry>) {
         self.journal.append(&entries).unwrap();
-        self.last += zones.len() as u64;
+        self.last = entries.last().unwrap().cursor().0;
         self.synced.send_replace(Cursor(self.last));
     }
 
@@ -114,6 +147,12 @@ impl House {
             let changed = webhooks.iter().filter_map(|webhook| change((**webhook).clone()));
             *webhooks = changed.map(Arc::new).collect();
         });
+    }
+
+    /// Nothing happens for so long.
+    pub(super) fn pass(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap();
+        self.clock.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -152,9 +191,9 @@ pub(in crate::webhook) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webh
         allow_private: true,
         secret: WebhookSecret([number; 32]),
         zones: zones.iter().copied().map(ZoneId::new).collect(),
-        agencies: Agencies::ALL,
-        categories: vec![],
+        limits: Limits::default(),
         format: Format::Json,
+        attends: false,
         after: Cursor(0),
         retries: 0,
         created_at: Time(0),
@@ -166,6 +205,10 @@ pub(in crate::webhook) fn webhook(number: u8, url: &str, zones: &[&str]) -> Webh
 pub(super) enum Answer {
     /// Sends this and closes.
     Say(String),
+    /// Sends this, and reads the next request from the same connection.
+    Keep(String),
+    /// Sends this, and resets the connection.
+    Reset(String),
     /// Sends this and then as much as is taken.
     Endless(String),
     /// Says nothing until the other side has gone.
@@ -175,6 +218,11 @@ pub(super) enum Answer {
 impl Answer {
     pub(super) fn status(status: u16) -> Self {
         Self::Say(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n"))
+    }
+
+    /// 204, and the connection stays.
+    pub(super) fn kept() -> Self {
+        Self::Keep("HTTP/1.1 204 X\r\n\r\n".to_owned())
     }
 }
 
@@ -200,11 +248,30 @@ impl Request {
     }
 }
 
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Whatever is dropped from here on is reset, not closed.
+    fn reset(&self);
+}
+
+impl Stream for TcpStream {
+    fn reset(&self) {
+        self.set_zero_linger().unwrap();
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
+    }
+}
+
 /// A server on a free port.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     requests: mpsc::UnboundedReceiver<Request>,
+    connections: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -229,9 +296,12 @@ impl Target {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
         let (sender, requests) = mpsc::unbounded_channel();
         let given = Arc::clone(&answers);
+        let connections = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
                 let (given, sender, tls) = (Arc::clone(&given), sender.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
@@ -245,7 +315,7 @@ impl Target {
                 });
             }
         });
-        Self { address, answers, requests, accepting }
+        Self { address, answers, requests, connections, accepting }
     }
 
     pub(super) fn url(&self) -> String {
@@ -269,31 +339,47 @@ impl Target {
         cursors
     }
 
+    /// Connections so far.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     pub(super) fn saw_nothing(&mut self) -> bool {
         self.requests.try_recv().is_err()
     }
 }
 
-/// Reads one request and answers it. Whatever fails is the other side's choice.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+/// Reads requests and answers each. Whatever fails is the other side's choice.
+async fn answer(
+    mut stream: impl Stream,
     answers: &Mutex<VecDeque<Answer>>,
     requests: &mpsc::UnboundedSender<Request>,
 ) {
-    let Some(request) = read(&mut stream).await else { return };
-    let answer = answers.lock().unwrap().pop_front().unwrap_or_else(|| Answer::status(204));
-    drop(requests.send(request));
-    match answer {
-        Answer::Say(text) => drop(stream.write_all(text.as_bytes()).await),
-        Answer::Endless(text) => {
-            let mut sent = stream.write_all(text.as_bytes()).await;
-            while sent.is_ok() {
-                sent = stream.write_all(&[b'a'; 4096]).await;
+    while let Some(request) = read(&mut stream).await {
+        let answer = answers.lock().unwrap().pop_front().unwrap_or_else(|| Answer::status(204));
+        drop(requests.send(request));
+        match answer {
+            Answer::Say(text) => drop(stream.write_all(text.as_bytes()).await),
+            Answer::Keep(text) => {
+                drop(stream.write_all(text.as_bytes()).await);
+                continue;
             }
+            Answer::Reset(text) => {
+                drop(stream.write_all(text.as_bytes()).await);
+                stream.reset();
+                return;
+            }
+            Answer::Endless(text) => {
+                let mut sent = stream.write_all(text.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(&[b'a'; 4096]).await;
+                }
+            }
+            Answer::Silence => drop(stream.read(&mut [0]).await),
         }
-        Answer::Silence => drop(stream.read(&mut [0]).await),
+        drop(stream.shutdown().await);
+        return;
     }
-    drop(stream.shutdown().await);
 }
 
 async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Request> {

@@ -3,21 +3,25 @@
 mod house;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pipeline::{Decision, ZoneId};
 use rcgen::{CertificateParams, KeyPair};
 use ring::hmac;
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
 pub(super) use self::house::webhook;
-use self::house::{Answer, House, Target};
+use self::house::{Answer, House, PATIENCE, Target};
 use super::backoff::backoff;
 use crate::config::WebhookConfig;
 use crate::feed::Format;
-use crate::registry::Webhook;
+use crate::journal::testing::decision;
+use crate::registry::{Limits, Sight, Webhook};
+use crate::webhook::Ledger;
 
 fn config() -> WebhookConfig {
     WebhookConfig::default()
@@ -59,6 +63,35 @@ async fn events_are_written_as_the_webhook_asks() {
     let body: serde_json::Value = serde_json::from_str(&target.request().await.body).unwrap();
     assert_eq!((&body["type"], &body["data"]["type"]), (&"alert".into(), &"Feature".into()));
     assert_eq!(body["data"]["properties"]["zone"], "east");
+}
+
+#[tokio::test]
+async fn cap_is_posted_as_it_is_with_the_sight_of_the_webhook_and_without_decisions() {
+    let mut house = House::new(config());
+    let mut target = Target::start([]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.change(|webhook| Some(Webhook { format: Format::Cap, ..webhook }));
+    house.start().await;
+    let journaled = house.telling("lantai 2");
+    let decided = Decision { raise: Some(Arc::new(journaled)), ..decision(2, 1) };
+    house.journal(vec![decided.into()]);
+    let exact = target.request().await;
+    assert_eq!(exact.header("content-type"), "application/cap+xml");
+    assert!(exact.body.starts_with("<?xml"), "{}", exact.body);
+    assert!(exact.body.contains("lantai 2") && exact.body.contains("<circle>-7.96662,112.6326"));
+    let coarse = Limits { sight: Sight::Coarse, ..Limits::default() };
+    house.change(|webhook| Some(Webhook { limits: coarse, ..webhook }));
+    house.telling("lantai 2");
+    let coarse = target.request().await;
+    assert!(
+        coarse.body.contains("<polygon>") && !coarse.body.contains("lantai"),
+        "{}",
+        coarse.body
+    );
+    let passed = |ledger: &Ledger| {
+        ledger.progress(id).unwrap().filter(|progress| progress.cursor.0 == 3).map(|_| ())
+    };
+    house.until(passed).await;
 }
 
 #[tokio::test]
@@ -150,14 +183,116 @@ async fn target_that_lies_costs_a_bounded_amount() {
     let cut_off = Answer::Say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_owned());
     let garbage = Answer::Say("no such thing\r\n\r\n".to_owned());
     let closed = Answer::Say(String::new());
-    let mut target = Target::start([endless_body, cut_off, endless_head, garbage, closed]).await;
+    let two_lengths =
+        Answer::Say("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".into());
+    let many_heads = Answer::Say(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(1_000)));
+    let too_much = Answer::Say("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nabc".to_owned());
+    let answers =
+        [endless_body, cut_off, too_much, endless_head, garbage, closed, two_lengths, many_heads];
+    let mut target = Target::start(answers).await;
     let id = house.add(1, &target.url(), &["town"]);
-    house.alerts(&["east"; 6]);
+    house.alerts(&["east"; 9]);
     house.start().await;
-    assert_eq!(target.cursors(6).await, [1, 2, 3, 4, 5, 6]);
-    let broken = "broken".to_owned();
-    let expected = [(3, broken.clone()), (4, broken.clone()), (5, broken)];
-    assert_eq!(house.dead(id, 3).await, expected);
+    assert_eq!(target.cursors(9).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let expected: Vec<_> = (4..=8).map(|cursor| (cursor, "broken".to_owned())).collect();
+    assert_eq!(house.dead(id, 5).await, expected);
+}
+
+#[tokio::test]
+async fn answer_that_is_reset_counts_or_the_event_comes_again() {
+    let mut house = House::new(config());
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let mut target = Target::start([Answer::Reset(ok), Answer::Reset(String::new())]).await;
+    house.add(1, &target.url(), &["town"]);
+    house.alerts(&["east", "west"]);
+    house.start().await;
+    let mut seen = target.cursors(3).await;
+    if seen != [1, 2, 2] {
+        // The answer was lost with the connection.
+        seen.extend(target.cursors(1).await);
+        assert_eq!(seen, [1, 1, 1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn connection_is_kept_between_events_for_as_long_as_both_sides_want_it() {
+    let mut house = House::new(config());
+    let answers = [Answer::kept(), Answer::kept(), Answer::kept(), Answer::status(204)];
+    let mut target = Target::start(answers).await;
+    house.add(1, &target.url(), &["town"]);
+    house.start().await;
+    for cursor in 1..=3 {
+        house.alerts(&["east"]);
+        assert_eq!((target.cursors(1).await, target.connections()), (vec![cursor], 1));
+    }
+    // The target closes after this one: what follows is no failure.
+    house.alerts(&["east", "east"]);
+    assert_eq!(target.cursors(2).await, [4, 5]);
+    assert_eq!((target.connections(), house.waits.lock().unwrap().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn connection_that_lay_idle_is_not_trusted() {
+    let mut house = House::new(config());
+    let mut target = Target::start([Answer::kept(), Answer::kept()]).await;
+    let id = house.add(1, &target.url(), &["town"]);
+    house.start().await;
+    house.alerts(&["east"]);
+    assert_eq!(target.cursors(1).await, [1]);
+    let passed = |ledger: &Ledger| {
+        ledger.progress(id).unwrap().filter(|progress| progress.cursor.0 == 1).map(|_| ())
+    };
+    house.until(passed).await;
+    house.pass(Duration::from_secs(15));
+    house.alerts(&["east"]);
+    assert_eq!((target.cursors(1).await, target.connections()), (vec![2], 2));
+}
+
+#[tokio::test]
+async fn name_is_looked_up_for_every_connection_and_every_answer_is_checked() {
+    let mut house = House::new(WebhookConfig { attempts_max: 2, ..config() });
+    let mut target = Target::start([]).await;
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (counted, ours) = (Arc::clone(&looks), target.address);
+    house.resolve = Arc::new(move |host, port| {
+        assert_eq!((host, port), ("dispatch.example", 443));
+        // At first it seems to lead nowhere, and then to us.
+        let found = if counted.fetch_add(1, Ordering::Relaxed) == 0 { vec![] } else { vec![ours] };
+        Box::pin(async move { Ok(found) })
+    });
+    let id = house.add(1, "https://dispatch.example/", &["town"]);
+    house.change(|webhook| Some(Webhook { allow_private: false, ..webhook }));
+    house.alerts(&["east"]);
+    house.start().await;
+    assert_eq!(house.dead(id, 1).await, [(1, "private".to_owned())]);
+    assert_eq!(looks.load(Ordering::Relaxed), 2);
+    assert_eq!((target.connections(), target.saw_nothing()), (0, true));
+}
+
+#[tokio::test]
+async fn webhook_attends_its_zones_as_long_as_it_delivers() {
+    let mut house = House::new(config());
+    let mut target = Target::start([Answer::status(500), Answer::Silence]).await;
+    house.add(1, &target.url(), &["west"]);
+    house.change(|webhook| Some(Webhook { attends: true, ..webhook }));
+    let mut other = Target::start([]).await;
+    house.add(2, &other.url(), &["town"]);
+    let mut attended = house.attendance.watch();
+    let mut attends = async |zone: &str| {
+        let zone = (!zone.is_empty()).then(|| ZoneId::new(zone));
+        let seen = attended.wait_for(|zones| zones.as_ref().is_some_and(|it| it.iter().eq(&zone)));
+        drop(tokio::time::timeout(PATIENCE, seen).await.unwrap().unwrap());
+    };
+    house.start().await;
+    attends("west").await;
+    house.alerts(&["west"]);
+    attends("").await;
+    assert_eq!(target.cursors(2).await, [1, 1]);
+    house.kill().await;
+    house.start().await;
+    assert_eq!(target.cursors(1).await, [1]);
+    attends("west").await;
+    assert!(!other.saw_nothing());
 }
 
 #[tokio::test]
@@ -258,7 +393,7 @@ async fn webhook_is_served_from_its_adding_to_its_removal() {
 }
 
 #[tokio::test]
-async fn certificate_must_be_vouched_for() {
+async fn certificate_must_be_vouched_for_and_be_for_that_name() {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
@@ -280,4 +415,10 @@ async fn certificate_must_be_vouched_for() {
     house.start().await;
     house.alerts(&["west"]);
     assert_eq!(target.cursors(1).await, [2]);
+    // Believed, but for another name.
+    let other = house.add(2, &format!("https://{}/", target.address), &["town"]);
+    house.change(|webhook| Some(webhook).filter(|webhook| webhook.id == other));
+    let dead = [(1, "tls".to_owned()), (2, "tls".to_owned())];
+    assert_eq!(house.dead(other, 2).await, dead);
+    assert!(target.saw_nothing());
 }

@@ -1,6 +1,6 @@
 //! How operators answer alerts, and what they prepare zones for.
 
-use protocol::{AlertId, Label, Labels};
+use protocol::{AlertId, Category, Label, Labels};
 
 use super::town::*;
 use crate::*;
@@ -114,10 +114,37 @@ fn who_is_paged_beside_the_zone_may_answer_and_nobody_else() {
 }
 
 #[test]
+fn alert_outside_the_scope_is_unknown_also_out_of_reach() {
+    let mut town = Town::new();
+    let raise = town.press(1);
+    let alert = raise.message_id.alert();
+    let request = |reach, scope| Request {
+        actor: "ani".into(),
+        reach,
+        scope,
+        demand: acknowledge(alert),
+        reason: None,
+    };
+    let others: Categories = Category::ALL.into_iter().filter(|it| *it != raise.category).collect();
+    let elsewhere = Scope { categories: others, ..Scope::ALL };
+    let unknown = Err(DecisionRefusal::UnknownAlert(alert));
+    assert_eq!(town.request(request(EVERYWHERE, elsewhere)), unknown);
+    assert_eq!(town.request(request(only("west"), elsewhere)), unknown);
+    let own = Scope { categories: [raise.category].into_iter().collect(), ..Scope::ALL };
+    assert!(town.request(request(EVERYWHERE, own)).is_ok());
+}
+
+#[test]
 fn what_answers_an_alert_needs_no_reason_but_whom_it_sends() {
     let mut town = Town::new();
     let alert = town.press(1).message_id.alert();
-    let ask = |demand| Request { actor: "ani".into(), reach: EVERYWHERE, demand, reason: None };
+    let ask = |demand| Request {
+        actor: "ani".into(),
+        reach: EVERYWHERE,
+        scope: Scope::ALL,
+        demand,
+        reason: None,
+    };
     let assign = |to: &str| ask(Demand::Assign { alert, to: to.into() });
     assert_eq!(town.request(assign(" ")), Err(DecisionRefusal::NameLen(1)));
     let long = "n".repeat(ACTOR_LEN_MAX + 1);

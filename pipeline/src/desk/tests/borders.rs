@@ -13,9 +13,7 @@ fn beside(metres: i64, radius_m: u32) -> Option<Position> {
 }
 
 fn raised(town: &mut Town, place: Option<Position>) -> Record {
-    town.send(1, Sent { place, ..Sent::raise() });
-    let Some(Entry::Message(record)) = town.journal.last() else { panic!("a raise is journaled") };
-    record.clone()
+    town.send(1, Sent { place, ..Sent::raise() }).0
 }
 
 #[test]
@@ -50,4 +48,25 @@ fn whom_the_neighbour_would_ask_is_asked_too() {
     });
     assert_eq!(raised(&mut town, beside(150, 0)).agencies, police);
     assert_eq!(raised(&mut town, beside(50, 0)).agencies, police.union(fire));
+}
+
+#[test]
+fn neighbour_is_told_of_a_press_outside_every_zone_and_of_what_follows() {
+    let mut town = Town::new();
+    let neighbours = vec![Neighbour::new("batu")];
+    town.route(Routing { neighbours, ..Routing::default() });
+    let batu = [ZoneId::new("neighbour:batu")];
+    let outside = Position::new(5_000_000, 120_000_000);
+    let raise = raised(&mut town, outside);
+    assert_eq!((raise.zone.as_str(), raise.also.as_slice()), ("city", &batu[..]));
+    assert!(raise.labels.contains(protocol::Label::OutsideZones));
+    for _ in 0..2 {
+        let alert = raise.message_id.alert();
+        town.pass(SECOND);
+        let (update, _) = town.send(1, Sent { place: beside(500, 0), ..Sent::update(alert) });
+        assert_eq!((update.kind, update.also.as_slice()), (protocol::Kind::Update, &batu[..]));
+        town.restart();
+    }
+    assert_eq!(raised(&mut town, beside(500, 0)).also, [], "inside");
+    assert_eq!(raised(&mut town, None).also, [], "nowhere");
 }

@@ -167,6 +167,24 @@ fn held_alert_waits_from_its_promotion_on() {
     assert_eq!(steps(&town, held), [(promoted_s + 60, Rule::Deadline, "city")]);
 }
 
+/// What answered it lies further back than a start is told, and what promoted it does not.
+#[test]
+fn alert_that_was_answered_before_its_promotion_climbs_at_no_start() {
+    let mut town = Town::new();
+    town.prank(0, 3);
+    let held = town.press(0).message_id.alert();
+    acknowledge(&mut town, held);
+    town.pass(8 * MINUTE);
+    town.press(1);
+    town.press(2);
+    assert_eq!(town.acts().last(), Some(&"promote"));
+    town.pass(Span(DAY.0 - 4 * MINUTE.0));
+    town.send(3, Sent::heartbeat());
+    town.restart_within(policy::HORIZON_MAX);
+    pass_seconds(&mut town, 200);
+    assert_eq!(steps(&town, held), []);
+}
+
 #[test]
 fn a_surge_waits_once_at_the_root_for_all_its_presses() {
     let mut town = Town::ruled("[surge]\npresses = 10");

@@ -1,5 +1,5 @@
-//! Answers and escalation against a slow obvious oracle: after everything that happens, what waits is worked out again
-//! from the whole journal. Power fails at random points, clocks jump, operators race, zones lose their subscribers.
+//! Answers and escalation, and who moves and who has gone quiet, against a slow obvious oracle: after everything that
+//! happens, what waits is worked out again from the whole journal. Power fails at random points, clocks jump, operators race, zones lose their subscribers.
 //!
 //! What must not happen too early is judged by the clock of the journal's lines; what must not be forgotten by the time
 //! that really passed, which no clock knows.
@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use protocol::{AlertId, Kind, Label, Labels, Position};
 
+use super::motion_model::{MOVING_EVERY, QUIET_AFTER, motion, update};
 use super::town::*;
 use crate::*;
 
@@ -172,6 +173,8 @@ struct World {
     /// By real time: since when no subscriber of these zones is there.
     left: BTreeMap<&'static str, Span>,
     jumped: bool,
+    /// Since when the gateway runs, as far as the clock admits it and by real time.
+    runs_from: (Time, Span),
 }
 
 impl World {
@@ -192,13 +195,14 @@ impl World {
             anew: Span(0),
             left: BTreeMap::new(),
             jumped: false,
+            runs_from: (START, Span(0)),
         };
         world.check();
         world
     }
 
     fn step(&mut self) {
-        match self.dice.below(40) {
+        match self.dice.below(50) {
             0..=8 => self.press(),
             9..=22 => self.pass(),
             23..=29 => self.answer(),
@@ -208,6 +212,7 @@ impl World {
             35 => self.drill(),
             36 => self.jump(),
             37 => self.town.sync(),
+            38..=47 => self.follow(),
             _ => self.power_cut(),
         }
         self.check();
@@ -216,11 +221,11 @@ impl World {
     fn press(&mut self) {
         let device = u32::try_from(self.dice.below(6)).unwrap();
         let lon = self.dice.pick(&[105_000_000, 95_000_000, 205_000_000, 10_000_000]);
-        let arrival = self.town.arrival(device, Sent::raise());
+        let place = Position::new(5_000_000, lon);
+        let arrival = self.town.arrival(device, Sent { place, ..Sent::raise() });
         let exercise = self.dice.below(3) == 0;
         let labels = if exercise { Labels::NONE.with(Label::Exercise) } else { Labels::NONE };
-        let position = Position::new(5_000_000, lon);
-        self.town.bring(Input::Arrived(Arrival { position, labels, ..arrival }));
+        self.town.bring(Input::Arrived(Arrival { labels, ..arrival }));
         let record = self.town.messages().last().unwrap().clone();
         let lines = &self.town.journal[..usize::try_from(record.cursor.0).unwrap() - 1];
         let drill = |zone: &&str| {
@@ -237,6 +242,28 @@ impl World {
         let drilled = exercise && upwards(record.zone.as_str()).iter().any(drill);
         assert_eq!(record.labels.contains(Label::Drill), drilled);
         self.check_also(&record);
+    }
+
+    /// Whoever pressed says where they are, or that they need nothing any more.
+    fn follow(&mut self) {
+        let raises = self.town.messages().filter(|record| record.kind == Kind::Raise);
+        let raises: Vec<_> = raises.cloned().collect();
+        let nth = usize::try_from(self.dice.below(raises.len().max(1) as u64)).unwrap();
+        let Some(raise) = raises.get(nth) else { return };
+        let (alert, place) = (raise.message_id.alert(), raise.stated().0.unwrap());
+        let steps = i64::try_from(self.dice.below(7)).unwrap();
+        let sent = match self.dice.below(12) {
+            0 => Sent::cancel(alert),
+            1 => Sent::update(alert),
+            2 => update(alert, place, 100, 300),
+            3 => update(alert, place, steps, 70),
+            _ => update(alert, place, steps, 0),
+        };
+        let arrival = self.town.arrival(index_of(raise.device), sent);
+        self.town.bring(Input::Arrived(arrival));
+        if self.dice.below(2) == 0 {
+            self.town.sync();
+        }
     }
 
     /// The zone above is paged from the first moment if nobody listens.
@@ -293,6 +320,7 @@ impl World {
         let Some(demand) = self.demand() else { return };
         let expected = self.expected(&demand);
         let answer = self.town.ask("ani", demand, Reach::Everywhere);
+        self.town.tick();
         assert_eq!(answer.map(drop), expected);
     }
 
@@ -325,7 +353,13 @@ impl World {
         let expected = self.expected(&demand);
         for (ticket, actor) in [(1 << 40, "ani"), (1 << 41, "budi")] {
             let (actor, demand) = (actor.into(), demand.clone());
-            let request = Request { actor, reach: Reach::Everywhere, demand, reason: None };
+            let request = Request {
+                actor,
+                reach: Reach::Everywhere,
+                scope: Scope::ALL,
+                demand,
+                reason: None,
+            };
             self.town.bring(Input::Decide { ticket: Ticket(ticket), request });
         }
         self.town.sync();
@@ -369,6 +403,7 @@ impl World {
             self.town.now = self.town.now - span;
             self.set_back.push((self.town.journal.len(), self.town.now));
             self.anew = self.passed;
+            self.runs_from.0 = self.runs_from.0.min(self.town.now);
         }
         self.town.bring(Input::Tick);
         self.town.tick();
@@ -388,6 +423,7 @@ impl World {
             self.set_back.push((kept, self.town.now));
             self.anew = self.passed;
         }
+        self.runs_from = (self.town.now, self.passed);
         self.town.restart_within(policy::HORIZON_MAX);
     }
 
@@ -398,12 +434,16 @@ impl World {
         }
         self.checked = self.town.journal.len();
         self.check_forgotten();
+        self.check_motions();
     }
 
     /// An alert climbs where it must, and not too early.
     fn check_step(&self, line: usize) {
         let lines = &self.town.journal[..line];
         let Entry::Decision(decision) = &self.town.journal[line] else { return };
+        if let Act::Moving { .. } | Act::Quiet { .. } = decision.act {
+            return self.check_motion(line, decision);
+        }
         let Act::Escalate { to } = &decision.act else { return };
         let alert = decision.alert.unwrap().0;
         let open = waiting(lines);
@@ -421,11 +461,50 @@ impl World {
         }
         assert_eq!(decision.actor, Actor::Rule(Rule::Deadline));
         assert_eq!(to, parent(zone));
-        let began = self.town.journal[waits.line].at();
-        let later = self.set_back.iter().filter(|(before, _)| *before > waits.line);
-        let since = later.map(|(_, shown)| *shown).fold(began, Time::min);
-        let due = since + deadline(lines, zone);
+        let due = self.shown(waits.line) + deadline(lines, zone);
         assert!(decision.decided_at >= due, "{zone} had time until {due:?}");
+    }
+
+    /// When `line` was written, as far as the clock admits it.
+    fn shown(&self, line: usize) -> Time {
+        let later = self.set_back.iter().filter(|(before, _)| *before > line);
+        later.map(|(_, shown)| *shown).fold(self.town.journal[line].at(), Time::min)
+    }
+
+    /// What is told of who moves and who is quiet is so, and was not told before.
+    fn check_motion(&self, line: usize, decision: &Decision) {
+        let (alert, _) = decision.alert.unwrap();
+        let known = motion(&self.town.journal[..line], alert).expect("people were paged");
+        assert!(!known.over, "it is over");
+        assert_eq!(decision.act.seen(), Some(known.seen(&decision.act)));
+        if matches!(decision.act, Act::Moving { .. }) {
+            assert!(known.has_moved());
+            let due = known.moved.map_or(Time(0), |moved| self.shown(moved) + MOVING_EVERY);
+            return assert!(decision.decided_at >= due, "not so often");
+        }
+        assert!(!known.quiet, "once");
+        let heard = known.heard.expect("only who was heard goes quiet");
+        assert!(decision.decided_at >= self.shown(heard) + QUIET_AFTER);
+        assert!(decision.decided_at >= self.runs_from.0 + QUIET_AFTER, "nobody listened");
+    }
+
+    /// Whoever moves or is quiet for longer than it takes to tell it was told of.
+    fn check_motions(&self) {
+        let lines = &self.town.journal;
+        let raises = self.town.messages().filter(|record| record.kind == Kind::Raise);
+        let known = raises.filter_map(|raise| motion(lines, raise.message_id.alert()));
+        let waited = |line: usize, since: Span| {
+            Span(self.passed.0 - self.written[line].max(self.anew).max(since).0)
+        };
+        for known in known.filter(|known| !known.over) {
+            if let (Some(heard), false) = (known.heard, known.quiet) {
+                assert!(waited(heard, self.runs_from.1) < QUIET_AFTER, "forgotten: {known:?}");
+            }
+            if known.has_moved() {
+                let told = known.moved.expect("who moves first is told of at once");
+                assert!(waited(told, Span(0)) < MOVING_EVERY, "forgotten: {known:?}");
+            }
+        }
     }
 
     /// Whatever waits for longer than it may was paged further up.

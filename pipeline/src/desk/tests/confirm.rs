@@ -228,3 +228,124 @@ fn one_owners_devices_do_not_push_out_what_others_saw() {
     town.send(0, Sent::raise());
     assert_eq!(promotions(&town), 1);
 }
+
+/// A raise without a place.
+fn nowhere() -> Sent {
+    Sent { place: None, ..Sent::raise() }
+}
+
+/// The place of a press, brought later.
+fn placed(alert: protocol::AlertId, metres: i64) -> Sent {
+    Sent { place: place(metres), ..Sent::update(alert) }
+}
+
+#[test]
+fn held_press_is_confirmed_at_the_place_that_its_update_brings() {
+    for restarts in [false, true] {
+        let mut town = town();
+        let held = town.send(0, nowhere()).0.message_id.alert();
+        town.press(1);
+        if restarts {
+            town.restart();
+        }
+        town.send(0, placed(held, 100));
+        assert_eq!(promotions(&town), 0, "one confirms it");
+        if restarts {
+            town.restart();
+        }
+        town.send(0, placed(held, 100_000));
+        town.press(2);
+        assert_eq!(town.decisions().last().unwrap().promotes(), Some(held), "the first place");
+    }
+    // Whoever confirms it was there before.
+    let mut town = town();
+    let held = town.send(0, nowhere()).0.message_id.alert();
+    town.press(1);
+    town.press(2);
+    town.send(0, placed(held, 100));
+    assert_eq!(town.decisions().last().unwrap().promotes(), Some(held));
+    town.send(0, placed(held, 100));
+    assert_eq!(promotions(&town), 1, "once");
+}
+
+#[test]
+fn press_that_is_placed_late_is_confirmed_by_whoever_pressed_before_it() {
+    let mut town = town();
+    town.press(1);
+    town.press(2);
+    town.pass(9 * MINUTE);
+    let held = town.send(0, nowhere()).0.message_id.alert();
+    town.pass(9 * MINUTE);
+    town.send(0, placed(held, 100));
+    assert_eq!(promotions(&town), 1);
+}
+
+#[test]
+fn place_of_an_earlier_press_takes_nothing_from_a_newer_one_that_has_one() {
+    let mut town = town();
+    let earlier = town.send(0, nowhere()).0.message_id.alert();
+    let newer = town.send(0, Sent::raise()).0.message_id.alert();
+    town.send(0, placed(earlier, 100_000));
+    town.press(1);
+    town.press(2);
+    assert_eq!(town.decisions().last().unwrap().promotes(), Some(newer));
+}
+
+#[test]
+fn press_confirms_from_the_place_that_its_update_brings() {
+    let mut town = town();
+    town.press(1);
+    let alert = town.send(2, nowhere()).0.message_id.alert();
+    town.send(0, Sent::raise());
+    town.restart();
+    // Somebody else's update places nothing.
+    town.try_send(3, placed(alert, 100));
+    assert_eq!(promotions(&town), 0);
+    town.send(2, placed(alert, 100));
+    assert_eq!(promotions(&town), 1);
+}
+
+#[test]
+fn update_that_places_a_press_on_probation_or_blocked_confirms_nothing() {
+    let mut town = Town::ruled("[probation]\nafter_block = \"1h\"");
+    town.prank(0, 3);
+    town.pass(20 * MINUTE);
+    town.press(1);
+    // On probation since its press, by a block that ended.
+    let one = town.send(2, nowhere()).0.message_id.alert();
+    let block = Demand::Block { about: Town::about(2), until: town.now + MINUTE };
+    town.demand(block, Reach::Everywhere).unwrap();
+    town.pass(2 * MINUTE);
+    // Blocked since its press.
+    let other = town.send(4, nowhere()).0.message_id.alert();
+    let block = Demand::Block { about: Town::about(4), until: town.now + DAY };
+    town.demand(block, Reach::Everywhere).unwrap();
+    town.send(0, Sent::raise());
+    let update = town.send(2, placed(one, 100)).0;
+    assert!(update.labels.contains(protocol::Label::OnProbation), "its line says why");
+    town.send(4, placed(other, 100));
+    town.restart();
+    assert_eq!(promotions(&town), 0);
+    // New devices, whose updates say so too.
+    let enrolment = Enrolment { trusted_from: town.now, ..town.enrolment(6) };
+    town.enrolments.insert(6, enrolment);
+    let new = town.send(6, nowhere()).0.message_id.alert();
+    town.send(6, placed(new, 100));
+    assert_eq!(promotions(&town), 0);
+}
+
+#[test]
+fn presses_without_a_place_are_bounded_and_of_one_device_few() {
+    let config = DeskConfig { witnesses_max: 8, pending_max: 8, ..DeskConfig::default() };
+    let mut town = Town::within(Policy::default(), config);
+    town.prank(0, 3);
+    let alerts: Vec<_> = (0..6).map(|_| town.send(0, nowhere()).0.message_id.alert()).collect();
+    (100..150).for_each(|device| drop(town.send(device, nowhere())));
+    assert!(town.desk.sizes().admission.placeless <= 16);
+    town.press(1);
+    town.press(2);
+    town.send(0, placed(alerts[1], 0));
+    assert_eq!(promotions(&town), 0, "only the newest four wait");
+    town.send(0, placed(alerts[2], 0));
+    assert_eq!(promotions(&town), 1);
+}

@@ -10,7 +10,7 @@ use protocol::{Counters, DeviceId, Label, Labels, Position};
 use std::sync::Arc;
 
 use super::super::*;
-use crate::{Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
+use crate::{Answer, Carrier, DeviceIndex, Disposition, Enrolment, Entry, Record, Span, ZoneId};
 
 const ZONES: &str = r#"{"type":"FeatureCollection","features":[
   {"type":"Feature","properties":{"id":"city","name":"City","level":"polres"},"geometry":null},
@@ -159,7 +159,13 @@ fn update_goes_where_its_raise_went() {
     let mut desk = desk();
     outputs(&mut desk, Input::Arrived(raise(1, 1, Counters::new(1, 0))));
     let moved = Arrival { position: Some(west()), ..update(2, 2, Counters::new(1, 1), 1) };
-    assert_eq!(appended(&outputs(&mut desk, Input::Arrived(moved))).zone, ZoneId::new("east"));
+    let followed = outputs(&mut desk, Input::Arrived(moved));
+    assert_eq!(appended(&followed[..1]).zone, ZoneId::new("east"));
+    let [_, Output::Append(Entry::Decision(moving))] = &*followed else { panic!("{followed:?}") };
+    assert_eq!(
+        (moving.zone.as_str(), &moving.act),
+        ("east", &crate::Act::Moving { seen: Cursor(2) })
+    );
     let unknown = Arrival { position: Some(west()), ..update(3, 3, Counters::new(1, 2), 77) };
     let record = outputs(&mut desk, Input::Arrived(unknown));
     assert_eq!(appended(&record).zone, ZoneId::new("west"));
@@ -341,6 +347,7 @@ impl World {
             self.bring(Input::Recalled(Past {
                 device_index: Some(DeviceIndex(record.device.0[0].into())),
                 enrolment: Enrolment::default(),
+                answer: Answer::Waiting,
                 entry: Entry::Message(record.clone()),
             }));
         }

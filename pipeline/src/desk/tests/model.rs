@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use protocol::{AlertId, Kind, Label, Reason, Status};
+use protocol::{Kind, Label, Reason, Status};
 
-use super::oracle::{Class, Past};
+use super::oracle::{Class, Past, Places};
 use super::town::*;
 use crate::*;
 
@@ -37,8 +37,8 @@ const DEVICES: u32 = 8;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Press { device: u32, metres: i64, late: bool, synced: bool },
-    Follow { device: u32, kind: Kind, nth: usize, late: bool },
+    Press { device: u32, metres: Option<i64>, late: bool, synced: bool },
+    Follow { device: u32, kind: Kind, nth: usize, metres: Option<i64>, late: bool },
     Beat { device: u32 },
     Judge { nth: usize, verdict: Verdict },
     Block { device: u32, hours: u64 },
@@ -56,14 +56,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => 80_000_000_u64..300_000_000,
     ];
     let late = || prop::bool::weighted(0.1);
+    let place = |known| prop::option::weighted(known, (-4_i64..5).prop_map(|place| place * 200));
     prop_oneof![
-        10 => (device(), -4_i64..5, late(), prop::bool::weighted(0.8)).prop_map(
-            |(device, place, late, synced)| Step::Press { device, metres: place * 200, late, synced }
+        10 => (device(), place(0.7), late(), prop::bool::weighted(0.8))
+            .prop_map(|(device, metres, late, synced)| Step::Press { device, metres, late, synced }),
+        5 => (device(), prop::bool::weighted(0.3), 0_usize..3, place(0.7), late()).prop_map(
+            |(device, cancel, nth, metres, late)| {
+                let kind = if cancel { Kind::Cancel } else { Kind::Update };
+                let metres = metres.filter(|_| !cancel);
+                Step::Follow { device, kind, nth, metres, late }
+            }
         ),
-        4 => (device(), prop::bool::ANY, 0_usize..3, late()).prop_map(|(device, cancel, nth, late)| {
-            let kind = if cancel { Kind::Cancel } else { Kind::Update };
-            Step::Follow { device, kind, nth, late }
-        }),
         1 => device().prop_map(|device| Step::Beat { device }),
         5 => (0_usize..6, prop::sample::select(vec![
             Verdict::Prank, Verdict::Prank, Verdict::Prank, Verdict::Genuine, Verdict::Test,
@@ -78,7 +81,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// The town, and what nobody but its devices knows.
 struct World {
     town: Town,
-    places: BTreeMap<AlertId, i64>,
+    /// Where each raise and update was sent.
+    places: Places,
 }
 
 impl World {
@@ -92,7 +96,7 @@ impl World {
             };
             town.enrolments.insert(device, enrolment);
         }
-        Self { town, places: BTreeMap::new() }
+        Self { town, places: Places::new() }
     }
 
     fn step(&mut self, step: &Step) {
@@ -101,8 +105,10 @@ impl World {
             Step::Press { device, metres, late, synced } => {
                 self.press(*device, *metres, *late, *synced);
             }
-            Step::Follow { device, kind, nth, late } => self.follow(*device, *kind, *nth, *late),
-            Step::Beat { device } => self.follow(*device, Kind::Heartbeat, 0, false),
+            Step::Follow { device, kind, nth, metres, late } => {
+                self.follow(*device, *kind, *nth, *metres, *late);
+            }
+            Step::Beat { device } => self.follow(*device, Kind::Heartbeat, 0, None, false),
             Step::Judge { nth, verdict } => self.judge(*nth, *verdict),
             Step::Block { device, hours } => {
                 let until = self.town.now + Span::from_secs(hours * 3_600);
@@ -127,20 +133,20 @@ impl World {
         late.then(|| self.town.now - 2 * MINUTE)
     }
 
-    fn press(&mut self, device: u32, metres: i64, late: bool, synced: bool) {
+    fn press(&mut self, device: u32, metres: Option<i64>, late: bool, synced: bool) {
         let past = Past::of(&self.town);
         let grade = past.grade(device, self.town.now);
         let open = past.open(device, self.town.now);
         let over = !late && past.is_over(device, Class::Raise, self.town.now);
         let before = self.town.journal.len();
-        let arrival =
-            self.town.arrival(device, Sent { clock: self.clock(late), ..Sent::at(metres) });
+        let sent = Sent { place: metres.and_then(place), ..Sent::raise() };
+        let arrival = self.town.arrival(device, Sent { clock: self.clock(late), ..sent });
         let ticket = arrival.ticket;
         self.town.bring(Input::Arrived(arrival));
         let Some(Entry::Message(record)) = self.town.journal.get(before).cloned() else {
             panic!("a raise was refused: {:?}", self.town.receipts.get(&ticket))
         };
-        self.places.insert(record.message_id.alert(), metres);
+        self.places.extend(metres.map(|metres| (record.message_id, metres)));
         let expected = match (grade, open) {
             (Grade::Blocked, open) => (Disposition::Held, open),
             (_, Some(open)) => (Disposition::Joined, Some(open)),
@@ -162,7 +168,7 @@ impl World {
     }
 
     /// An update or cancel of one of the device's newest alerts, or a heartbeat.
-    fn follow(&mut self, device: u32, kind: Kind, nth: usize, late: bool) {
+    fn follow(&mut self, device: u32, kind: Kind, nth: usize, metres: Option<i64>, late: bool) {
         let past = Past::of(&self.town);
         let alert = past.raises(device).rev().nth(nth).map(|raise| raise.message_id.alert());
         if alert.is_none() && kind != Kind::Heartbeat {
@@ -178,16 +184,25 @@ impl World {
         let sent = Sent {
             kind,
             alert: alert.filter(|_| kind != Kind::Heartbeat),
-            place: None,
+            place: metres.and_then(place),
             clock: self.clock(late),
             model: None,
         };
+        let on_probation = past.grade(device, self.town.now) == Grade::Probation;
         let before = self.town.journal.len();
         let receipt = self.town.try_send(device, sent);
+        if let Some(Entry::Message(record)) = self.town.journal.get(before) {
+            let is_update = kind == Kind::Update;
+            assert_eq!(record.labels.contains(Label::OnProbation), is_update && on_probation);
+            self.places.extend(metres.map(|metres| (record.message_id, metres)));
+        }
         let refused =
             (receipt.status, receipt.reason) == (Status::Refused, Some(Reason::RateLimited));
         assert_eq!(refused, over, "{receipt:?}");
-        let acts: Vec<_> = self.town.journal[before..].iter().filter_map(act).collect();
+        // What a place leads to is looked at after every step.
+        let by_place = |act: &&str| metres.is_some() && ["promote", "notice"].contains(act);
+        let acts = self.town.journal[before..].iter().filter_map(act);
+        let acts: Vec<_> = acts.filter(|act| !by_place(act)).collect();
         let expected = if probation && !over { vec!["probation"] } else { vec![] };
         assert_eq!(acts, expected);
     }
@@ -263,7 +278,10 @@ impl World {
             let ruled = promotions.iter().any(|d| matches!(d.actor, Actor::Rule(_)));
             let confirmed = past.is_confirmed(raise, &self.places);
             assert!(confirmed || !ruled, "nobody confirms {raise:?}");
-            let superseded = held[place + 1..].iter().any(|later| later.device == raise.device);
+            let superseded = held[place + 1..].iter().any(|later| {
+                let is_placed = past.placed(&self.places).contains_key(&later.message_id.alert());
+                later.device == raise.device && is_placed
+            });
             assert!(!confirmed || superseded || promotions.len() == 1, "confirmed: {raise:?}");
         }
     }
@@ -309,7 +327,8 @@ impl World {
         }
         let before = Past::before(&self.town, record.cursor.next());
         let mut newest = BTreeMap::new();
-        for held in before.held() {
+        let placed = before.placed(&self.places);
+        for held in before.held().filter(|held| placed.contains_key(&held.message_id.alert())) {
             newest.insert(held.device, held);
         }
         let untold = newest.values().filter(|held| {
@@ -325,9 +344,13 @@ impl World {
 
 fn act(entry: &Entry) -> Option<&'static str> {
     match entry {
-        // The end of somebody's block may fall together with anything.
-        Entry::Decision(decision) if decision.act != Act::Expire => Some(decision.act.name()),
-        _ => None,
+        // The end of somebody's block may fall together with anything. Who moves is another model's to say.
+        Entry::Decision(Decision {
+            act: Act::Expire | Act::Moving { .. } | Act::Quiet { .. },
+            ..
+        }) => None,
+        Entry::Decision(decision) => Some(decision.act.name()),
+        Entry::Message(_) => None,
     }
 }
 
@@ -347,7 +370,7 @@ proptest! {
         world.check_standings();
         world.check_confirmed();
         for device in 0..DEVICES {
-            world.step(&Step::Press { device, metres: 0, late: false, synced: true });
+            world.step(&Step::Press { device, metres: Some(0), late: false, synced: true });
         }
         prop_assert_eq!(world.town.desk.in_hand(), 0);
     }

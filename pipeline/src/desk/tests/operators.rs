@@ -19,6 +19,7 @@ fn answer_waits_for_the_sync_of_all_that_was_decided() {
     let request = Request {
         actor: "ani".into(),
         reach: Reach::Everywhere,
+        scope: Scope::ALL,
         demand: Demand::Verdict { alert, verdict: Verdict::Prank },
         reason: None,
     };
@@ -114,6 +115,7 @@ fn demands_that_make_no_sense_are_refused_with_their_reason() {
     let request = Request {
         actor: "ani".into(),
         reach: Reach::Everywhere,
+        scope: Scope::ALL,
         demand: block(START + DAY),
         reason: Some("no".into()),
     };
@@ -134,6 +136,7 @@ fn more_demands_than_the_desk_takes_are_told_so() {
     let appeal = || Request {
         actor: "ani".into(),
         reach: Reach::Everywhere,
+        scope: Scope::ALL,
         demand: Demand::Appeal(Town::about(1)),
         reason: Some("it was my child".into()),
     };
@@ -151,6 +154,7 @@ fn debug_text_holds_nobodys_words() {
     let request = Request {
         actor: "ani".into(),
         reach: Reach::Everywhere,
+        scope: Scope::ALL,
         demand: Demand::Appeal(Town::about(1)),
         reason: Some("Jalan Ijen 5".into()),
     };

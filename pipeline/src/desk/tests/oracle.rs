@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{AlertId, Kind, Label};
+use protocol::{AlertId, Kind, Label, MessageId};
 
 use super::town::*;
 use crate::*;
+
+/// Where raises and updates were sent, in metres; those that are missing had no place.
+pub(super) type Places = BTreeMap<MessageId, i64>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -232,7 +235,7 @@ impl<'a> Past<'a> {
         taken_back.len() >= 2 && good
     }
 
-    pub(super) fn is_confirmed(&self, raise: &Record, places: &BTreeMap<AlertId, i64>) -> bool {
+    pub(super) fn is_confirmed(&self, raise: &Record, places: &Places) -> bool {
         let owner = |record: &Record| self.town.enrolment(index_of(record.device)).owner;
         let (mut owners, mut batches) = (vec![], vec![]);
         for other in self.lines.iter().filter_map(Entry::message) {
@@ -252,7 +255,69 @@ impl<'a> Past<'a> {
         owners.len() >= 2 && batches.len() >= 2
     }
 
-    pub(super) fn is_near(&self, a: AlertId, b: AlertId, places: &BTreeMap<AlertId, i64>) -> bool {
+    /// Where each raise is that has a place: its own, or the first that an update brought while it still mattered.
+    pub(super) fn placed(&self, places: &Places) -> BTreeMap<AlertId, i64> {
+        let mut placed = BTreeMap::new();
+        // Raises without a place that wait for one, in order: those that were not paged, and witnesses.
+        let (mut unpaged, mut witnesses): (Vec<&Record>, Vec<&Record>) = (vec![], vec![]);
+        for line in self.lines {
+            match line {
+                Entry::Message(r) if r.kind == Kind::Raise => {
+                    let good = !r.labels.contains(Label::OnProbation);
+                    match (places.get(&r.message_id), r.disposition, r.joins) {
+                        (Some(metres), ..) => drop(placed.insert(r.message_id.alert(), *metres)),
+                        (None, Disposition::Held, None) => keep_four(&mut unpaged, r),
+                        (None, Disposition::Paged, _) if good => keep_four(&mut witnesses, r),
+                        _ => {}
+                    }
+                }
+                Entry::Message(r) if r.kind == Kind::Update => {
+                    let Some(metres) = places.get(&r.message_id) else { continue };
+                    let lasts = |raise: &&Record| {
+                        r.alert == Some(raise.message_id.alert())
+                            && raise.device == r.device
+                            && r.received_at.since(raise.received_at) <= 10 * MINUTE
+                    };
+                    if let Some(raise) = unpaged.iter().copied().find(lasts) {
+                        unpaged.retain(|other| other.cursor != raise.cursor);
+                        if !self.has_newer(raise, r, &placed) {
+                            placed.insert(raise.message_id.alert(), *metres);
+                        }
+                    } else if let Some(raise) = witnesses.iter().copied().find(lasts)
+                        && !r.labels.contains(Label::OnProbation)
+                    {
+                        witnesses.retain(|other| other.cursor != raise.cursor);
+                        placed.insert(raise.message_id.alert(), *metres);
+                    }
+                }
+                Entry::Decision(d) => match &d.act {
+                    Act::Block { .. } => witnesses.retain(|raise| Some(raise.device) != d.device),
+                    Act::Promote => {
+                        unpaged.retain(|raise| d.promotes() != Some(raise.message_id.alert()))
+                    }
+                    _ => {}
+                },
+                Entry::Message(_) => {}
+            }
+        }
+        placed
+    }
+
+    /// Whether a newer held press of the device waits at a place of its own when `update` comes.
+    fn has_newer(&self, raise: &Record, update: &Record, placed: &BTreeMap<AlertId, i64>) -> bool {
+        let len = self.lines.partition_point(|entry| entry.cursor() < update.cursor);
+        let before = Past { lines: &self.lines[..len], town: self.town };
+        self.held().any(|held| {
+            let alert = held.message_id.alert();
+            held.device == raise.device
+                && held.cursor > raise.cursor
+                && update.received_at.since(held.received_at) <= 10 * MINUTE
+                && placed.contains_key(&alert)
+                && !before.is_promoted(alert)
+        })
+    }
+
+    pub(super) fn is_near(&self, a: AlertId, b: AlertId, places: &Places) -> bool {
         let raise = |alert: AlertId| {
             let messages = self.lines.iter().filter_map(Entry::message);
             messages
@@ -261,6 +326,18 @@ impl<'a> Past<'a> {
                 .unwrap()
         };
         let apart = raise(a).received_at.0.abs_diff(raise(b).received_at.0);
-        (places[&a] - places[&b]).abs() <= 500 && apart <= 10 * MINUTE.0
+        let placed = self.placed(places);
+        let (Some(a), Some(b)) = (placed.get(&a), placed.get(&b)) else { return false };
+        (a - b).abs() <= 500 && apart <= 10 * MINUTE.0
+    }
+}
+
+/// Of each device the newest four wait.
+fn keep_four<'a>(waiting: &mut Vec<&'a Record>, raise: &'a Record) {
+    waiting.push(raise);
+    let own = |other: &&Record| other.device == raise.device;
+    if waiting.iter().copied().filter(|other| own(other)).count() > 4 {
+        let oldest = waiting.iter().position(own).expect("more than four are its own");
+        waiting.remove(oldest);
     }
 }

@@ -81,6 +81,7 @@ fn verdict_whose_block_power_cut_off_is_asked_again_and_blocks() {
         request: Request {
             actor: "ani".into(),
             reach: Reach::Everywhere,
+            scope: Scope::ALL,
             demand: Demand::Verdict { alert, verdict: Verdict::Prank },
             reason: None,
         },

@@ -61,8 +61,11 @@ fn model_that_presses_by_itself_leads_to_probation_and_others_do_not() {
 
 /// A thousand devices, `share` percent of them in batch 0; surges from 20 presses on.
 fn fleet(share: u32) -> Town {
-    let mut town =
-        Town::ruled("[surge]\npresses = 20\noutside_max = 10\n[press]\nwindow = \"30m\"");
+    // Incidents are short, so that what devices say of themselves counts for an hour.
+    let mut town = Town::ruled(
+        "[surge]\npresses = 20\noutside_max = 10\n[press]\nwindow = \"30m\"\n\
+         [incident]\nlasts_max = \"10m\"\nwindow = \"5m\"",
+    );
     let batch = |name: &str, devices| Batch { name: name.into(), devices };
     let batches = vec![batch("lot-7", share * 10), batch("phones", 1_000 - share * 10)];
     town.fleet = Arc::new(Fleet { devices: 1_000, batches });
@@ -219,6 +222,22 @@ fn surge_of_a_model_needs_a_minority_that_presses_alone() {
         town.send(900 + n, Sent::at(100_000));
     });
     assert_eq!(count(&press_each(&mut town, 0..40), Disposition::Noticed), 0, "others press too");
+}
+
+#[test]
+fn surge_of_a_model_is_confirmed_though_what_devices_said_no_longer_counts() {
+    let mut town = fleet(10);
+    say(&mut town, "SOS-1 fw 2", 0..50);
+    town.pass(54 * MINUTE);
+    assert_eq!(count(&press_each(&mut town, 0..25), Disposition::Noticed), 6);
+    // Further back than what devices said counts, and the presses still wait.
+    town.pass(8 * MINUTE);
+    town.restart();
+    (0..3).for_each(|n| {
+        town.enrol(900 + n, None, None);
+        town.send(900 + n, Sent::at(100_000));
+    });
+    assert_eq!(town.acts().iter().filter(|act| **act == "promote").count(), 6);
 }
 
 #[test]

@@ -200,6 +200,14 @@ impl Town {
         }
     }
 
+    /// How the index knows the alert to be answered that a line is about.
+    fn indexed_answer(&self, entry: &Entry) -> Answer {
+        let Entry::Decision(Decision { alert: Some((alert, _)), .. }) = entry else {
+            return Answer::Waiting;
+        };
+        answer_of(&self.journal[..self.indexed], *alert)
+    }
+
     /// Devices are their own owners, in two batches by turns, and vouched for, unless a test says otherwise.
     pub(super) fn enrolment(&self, device: u32) -> Enrolment {
         let batch = Some(BatchIndex(device % 2));
@@ -237,7 +245,7 @@ impl Town {
         reach: Reach,
     ) -> Result<DecisionAnswer, DecisionRefusal> {
         let reason = Some("seen on site".into());
-        self.request(Request { actor: actor.into(), reach, demand, reason })
+        self.request(Request { actor: actor.into(), reach, scope: Scope::ALL, demand, reason })
     }
 
     pub(super) fn request(&mut self, request: Request) -> Result<DecisionAnswer, DecisionRefusal> {
@@ -409,6 +417,7 @@ impl Town {
             let past = Past {
                 device_index: index.map(DeviceIndex),
                 enrolment: index.map(|index| self.enrolment(index)).unwrap_or_default(),
+                answer: self.indexed_answer(&entry),
                 entry,
             };
             self.bring(Input::Recalled(past));
