@@ -17,6 +17,7 @@ pub(super) fn words(event: &Event) -> String {
     let fields = match &*event.name {
         "alert" | "held" => alert(event, &data),
         "decision" | "escalation" | "moving" | "quiet" | "notice" => decision(event, &data),
+        "incident" => incident(&data),
         name => vec![plain(name), data.to_string()],
     };
     fields.join(" ")
@@ -91,6 +92,54 @@ fn decision(event: &Event, data: &Value) -> Vec<String> {
     fields
 }
 
+/// An incident in the places of an alert: its latest press, its zones, its categories from the commonest on, how many.
+fn incident(data: &Value) -> Vec<String> {
+    let is = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let number = |name: &str| data.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let mut categories: Vec<(&String, u64)> = data
+        .get("categories")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, count)| (name, count.as_u64().unwrap_or_default()))
+        .collect();
+    categories.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let categories: Vec<String> =
+        categories.iter().map(|(name, count)| format!("{}:{count}", plain(name))).collect();
+    let mut fields = vec![
+        text(data, "latest_at"),
+        text(data, "zones"),
+        if categories.is_empty() { "-".to_owned() } else { categories.join(",") },
+        data.get("hull").map_or_else(|| "-".to_owned(), corner),
+        text(data, "incident_id"),
+        text(data, "latest_alert_id"),
+        text(data, "state"),
+        format!("count={}", number("count")),
+    ];
+    let counts = ["repeats", "held", "cancelled"].map(|name| (name, number(name)));
+    let counts = counts.iter().filter(|(_, count)| *count > 0);
+    fields.extend(counts.map(|(name, count)| format!("{name}={count}")));
+    if let Some(climbed) = data.get("escalated_to") {
+        fields.push(format!("escalated={}", shown(climbed)));
+    }
+    for (name, word) in [("silent", "SILENT"), ("drill", "DRILL"), ("partial", "partial")] {
+        fields.extend(is(name).then(|| word.to_owned()));
+    }
+    fields
+}
+
+/// The first corner of an area: latitude and longitude.
+fn corner(hull: &Value) -> String {
+    let mut corner = hull.get("coordinates").unwrap_or(&Value::Null);
+    while let Some(first) = corner.get(0).filter(|first| first.is_array()) {
+        corner = first;
+    }
+    match (corner.get(1).and_then(Value::as_f64), corner.get(0).and_then(Value::as_f64)) {
+        (Some(lat), Some(lon)) => format!("{lat:.5},{lon:.5}"),
+        _ => "-".to_owned(),
+    }
+}
+
 /// Latitude, longitude and how exact they are; a dash where none is known.
 fn place(position: Option<&Value>) -> String {
     let number = |name: &str| position?.get(name)?.as_f64();
@@ -141,6 +190,21 @@ mod tests {
         );
         let held = json!({"received_at": "t", "zone": "z", "position": null, "kind": "raise", "page": false});
         assert_eq!(words(&event("held", &held)), "t z - - - - raise held");
+    }
+
+    #[test]
+    fn incident_is_one_line_of_what_it_comes_to() {
+        let whole = json!({"incident_id": "ab", "state": "waiting", "states": {"waiting": 3}, "count": 3,
+            "repeats": 2, "held": 0, "cancelled": 0, "categories": {"fire": 1, "medical": 2}, "silent": true,
+            "drill": false, "hull": {"type": "Polygon", "coordinates": [[[112.63, -7.97], [112.64, -7.97]]]},
+            "first_at": "s", "latest_at": "t", "zones": ["klojen", "sukun"], "agencies": ["fire"],
+            "latest_alert_id": "cd", "escalated_to": ["kota"]});
+        assert_eq!(
+            words(&event("incident", &whole)),
+            "t klojen,sukun medical:2,fire:1 -7.97000,112.63000 ab cd waiting count=3 repeats=2 escalated=kota SILENT"
+        );
+        let point = json!({"hull": {"type": "Point", "coordinates": [1.5, 2.5]}, "count": 1});
+        assert_eq!(words(&event("incident", &point)), "- - - 2.50000,1.50000 - - - count=1");
     }
 
     #[test]

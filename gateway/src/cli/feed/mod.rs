@@ -1,7 +1,7 @@
 //! `feed`: prints what happens in a token's zones as it happens, one line an event, like `tail -f`.
 //!
 //! A connection that is lost is opened again behind the last event that was printed, for as long as it takes, so nothing
-//! is missing and nothing is printed twice. It acknowledges nothing by itself: an alert that somebody has acknowledged
+//! is missing and nothing is printed twice; of incidents, which are states, the present one may be. It acknowledges nothing by itself: an alert that somebody has acknowledged
 //! climbs no further, so somebody has to say so. With `--ack` whoever reads types what they answer.
 
 mod events;
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +39,9 @@ pub(super) struct FeedArguments {
     /// From the beginning of the journal, not only what is new
     #[arg(long)]
     from_start: bool,
+    /// What is shown: every alert and decision, or the incidents that they come to
+    #[arg(long, value_enum, default_value_t = View::Alerts)]
+    view: View,
     /// Read lines `ack ALERT` from standard input and acknowledge these alerts; the first digits of an alert that was
     /// printed are enough. Needs the token of an operator or a supervisor
     #[arg(long)]
@@ -48,14 +51,25 @@ pub(super) struct FeedArguments {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum View {
+    Alerts,
+    Incidents,
+}
+
 pub(super) fn run(
     arguments: FeedArguments,
     config: &Config,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let FeedArguments { target, from_start, ack, json } = arguments;
+    let FeedArguments { target, from_start, view, ack, json } = arguments;
     let client = target.client(config)?;
-    let path = if from_start { "/v1/feed?from=start" } else { "/v1/feed" };
+    let path = match (view, from_start) {
+        (View::Alerts, true) => "/v1/feed?from=start",
+        (View::Alerts, false) => "/v1/feed",
+        (View::Incidents, true) => "/v1/feed?view=incidents&from=start",
+        (View::Incidents, false) => "/v1/feed?view=incidents",
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
