@@ -12,7 +12,8 @@ use crate::settings::{self, Codec, Raw, parse_span, show_span};
 use crate::{STRIKES_MAX, Span};
 
 /// A length of time with its unit.
-pub(crate) struct Lasting;
+#[derive(Debug)]
+pub struct Lasting;
 
 impl Codec for Lasting {
     type Value = Span;

@@ -10,7 +10,7 @@ mod sections;
 
 use toml::de::DeTable;
 
-pub(crate) use codecs::Lasting;
+pub use codecs::Lasting;
 pub use rules::{CancelledRule, PhantomRule, Rules};
 pub(crate) use sections::GROUPS_MAX;
 pub use sections::{

@@ -1,6 +1,8 @@
 //! An event as a line for people, or for a program.
 //!
-//! `time zone category place who alert state`; what is not known is a dash, and no text breaks out of its line.
+//! `time zone category place who alert state`, and of an incident `time zones categories place presses incident state`,
+//! where a place is the first corner of what lies around its presses. What is not known is a dash, and no text breaks out
+//! of its line.
 
 use serde_json::Value;
 
@@ -92,49 +94,50 @@ fn decision(event: &Event, data: &Value) -> Vec<String> {
     fields
 }
 
-/// An incident in the places of an alert: its latest press, its zones, its categories from the commonest on, how many.
 fn incident(data: &Value) -> Vec<String> {
     let is = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or_default();
-    let number = |name: &str| data.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let mut categories: Vec<(&String, u64)> = data
-        .get("categories")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(name, count)| (name, count.as_u64().unwrap_or_default()))
-        .collect();
-    categories.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let categories: Vec<String> =
-        categories.iter().map(|(name, count)| format!("{}:{count}", plain(name))).collect();
+    let categories = data.get("categories").and_then(Value::as_object);
+    let categories =
+        categories.into_iter().flatten().map(|(name, count)| format!("{name}:{count}"));
     let mut fields = vec![
         text(data, "latest_at"),
         text(data, "zones"),
-        if categories.is_empty() { "-".to_owned() } else { categories.join(",") },
-        data.get("hull").map_or_else(|| "-".to_owned(), corner),
+        some(categories.collect::<Vec<_>>().join(",")),
+        corner(data.get("hull")),
+        text(data, "count"),
         text(data, "incident_id"),
-        text(data, "latest_alert_id"),
         text(data, "state"),
-        format!("count={}", number("count")),
     ];
-    let counts = ["repeats", "held", "cancelled"].map(|name| (name, number(name)));
-    let counts = counts.iter().filter(|(_, count)| *count > 0);
-    fields.extend(counts.map(|(name, count)| format!("{name}={count}")));
-    if let Some(climbed) = data.get("escalated_to") {
-        fields.push(format!("escalated={}", shown(climbed)));
+    if is("silent") {
+        fields.push("SILENT".to_owned());
     }
-    for (name, word) in [("silent", "SILENT"), ("drill", "DRILL"), ("partial", "partial")] {
-        fields.extend(is(name).then(|| word.to_owned()));
+    if is("drill") {
+        fields.push("DRILL".to_owned());
+    }
+    for name in ["held", "cancelled", "escalated_to"] {
+        if let Some(value) = data.get(name).filter(|value| !value.is_null() && **value != 0) {
+            fields.push(format!("{name}={}", shown(value)));
+        }
+    }
+    if is("partial") {
+        fields.push("partial".to_owned());
     }
     fields
 }
 
-/// The first corner of an area: latitude and longitude.
-fn corner(hull: &Value) -> String {
-    let mut corner = hull.get("coordinates").unwrap_or(&Value::Null);
-    while let Some(first) = corner.get(0).filter(|first| first.is_array()) {
-        corner = first;
+/// The text, or a dash if it is empty.
+fn some(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// Latitude and longitude of the first corner of a geometry of GeoJSON.
+fn corner(geometry: Option<&Value>) -> String {
+    let mut at = geometry.and_then(|geometry| geometry.get("coordinates"));
+    while let Some(first) = at.and_then(|at| at.get(0)).filter(|first| first.is_array()) {
+        at = Some(first);
     }
-    match (corner.get(1).and_then(Value::as_f64), corner.get(0).and_then(Value::as_f64)) {
+    let number = |index: usize| at?.get(index)?.as_f64();
+    match (number(1), number(0)) {
         (Some(lat), Some(lon)) => format!("{lat:.5},{lon:.5}"),
         _ => "-".to_owned(),
     }
@@ -193,21 +196,6 @@ mod tests {
     }
 
     #[test]
-    fn incident_is_one_line_of_what_it_comes_to() {
-        let whole = json!({"incident_id": "ab", "state": "waiting", "states": {"waiting": 3}, "count": 3,
-            "repeats": 2, "held": 0, "cancelled": 0, "categories": {"fire": 1, "medical": 2}, "silent": true,
-            "drill": false, "hull": {"type": "Polygon", "coordinates": [[[112.63, -7.97], [112.64, -7.97]]]},
-            "first_at": "s", "latest_at": "t", "zones": ["klojen", "sukun"], "agencies": ["fire"],
-            "latest_alert_id": "cd", "escalated_to": ["kota"]});
-        assert_eq!(
-            words(&event("incident", &whole)),
-            "t klojen,sukun medical:2,fire:1 -7.97000,112.63000 ab cd waiting count=3 repeats=2 escalated=kota SILENT"
-        );
-        let point = json!({"hull": {"type": "Point", "coordinates": [1.5, 2.5]}, "count": 1});
-        assert_eq!(words(&event("incident", &point)), "- - - 2.50000,1.50000 - - - count=1");
-    }
-
-    #[test]
     fn decision_says_who_did_what() {
         let assigned = json!({"decided_at": "t", "zone": "z", "actor": {"operator": "Ibu Siti"}, "alert_id": "cd",
             "act": "assign", "to": "patrol 7"});
@@ -227,6 +215,19 @@ mod tests {
         let notice =
             json!({"decided_at": "t", "zone": "z", "actor": {"rule": "surge"}, "alerts": 41});
         assert_eq!(words(&event("notice", &notice)), "t z - - rule:surge - notice alerts=41");
+    }
+
+    #[test]
+    fn incident_has_its_presses_and_state_on_one_line() {
+        let incident = json!({"incident_id": "cd", "state": "waiting", "states": {"waiting": 3}, "count": 3,
+            "categories": {"fire": 2, "traffic": 1}, "zones": ["klojen", "sukun"], "latest_at": "t", "held": 0,
+            "hull": {"type": "Polygon", "coordinates": [[[112.6326, -7.96662], [112.64, -7.97]]]},
+            "silent": true, "escalated_to": ["polres"], "partial": true});
+        assert_eq!(
+            words(&event("incident", &incident)),
+            "t klojen,sukun fire:2,traffic:1 -7.96662,112.63260 3 cd waiting SILENT escalated_to=polres partial"
+        );
+        assert_eq!(words(&event("incident", &json!({"count": 1}))), "- - - - 1 - -");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `feed`: prints what happens in a token's zones as it happens, one line an event, like `tail -f`.
 //!
 //! A connection that is lost is opened again behind the last event that was printed, for as long as it takes, so nothing
-//! is missing and nothing is printed twice; of incidents, which are states, the present one may be. It acknowledges nothing by itself: an alert that somebody has acknowledged
+//! is missing and nothing is printed twice. It acknowledges nothing by itself: an alert that somebody has acknowledged
 //! climbs no further, so somebody has to say so. With `--ack` whoever reads types what they answer.
 
 mod events;
@@ -39,8 +39,8 @@ pub(super) struct FeedArguments {
     /// From the beginning of the journal, not only what is new
     #[arg(long)]
     from_start: bool,
-    /// What is shown: every alert and decision, or the incidents that they come to
-    #[arg(long, value_enum, default_value_t = View::Alerts)]
+    /// What is shown
+    #[arg(long, value_enum, default_value_t)]
     view: View,
     /// Read lines `ack ALERT` from standard input and acknowledge these alerts; the first digits of an alert that was
     /// printed are enough. Needs the token of an operator or a supervisor
@@ -51,10 +51,26 @@ pub(super) struct FeedArguments {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// What the feed shows.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum View {
+    /// Every alert and every decision
+    #[default]
     Alerts,
+    /// What incidents they come to: each line is the whole state of one and replaces the line before
     Incidents,
+}
+
+impl View {
+    /// Where it is asked for.
+    fn path(self, from_start: bool) -> String {
+        let view = match self {
+            Self::Alerts => "alerts",
+            Self::Incidents => "incidents",
+        };
+        let from = if from_start { "&from=start" } else { "" };
+        format!("/v1/feed?view={view}{from}")
+    }
 }
 
 pub(super) fn run(
@@ -64,12 +80,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let FeedArguments { target, from_start, view, ack, json } = arguments;
     let client = target.client(config)?;
-    let path = match (view, from_start) {
-        (View::Alerts, true) => "/v1/feed?from=start",
-        (View::Alerts, false) => "/v1/feed",
-        (View::Incidents, true) => "/v1/feed?view=incidents&from=start",
-        (View::Incidents, false) => "/v1/feed?view=incidents",
-    };
+    let path = view.path(from_start);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -87,7 +98,7 @@ pub(super) fn run(
 
 struct Follower<'a, W> {
     client: Client,
-    path: &'static str,
+    path: String,
     /// The last event that was printed.
     after: Option<String>,
     typed: Typed,
@@ -109,7 +120,7 @@ impl<W: Write> Follower<'_, W> {
         let mut reached = false;
         let mut pause = PAUSE_MIN;
         loop {
-            let lost = match self.client.follow(self.path, self.after.as_deref()).await {
+            let lost = match self.client.follow(&self.path, self.after.as_deref()).await {
                 Ok(body) => {
                     (reached, pause) = (true, PAUSE_MIN);
                     match self.read(body).await {

@@ -41,14 +41,13 @@ impl Typed {
         Self { client, lines, shown: VecDeque::new() }
     }
 
-    /// Remembers the alert that an event is about; of an incident, the latest.
+    /// Remembers the alert that an event is about.
     pub(super) fn shown(&mut self, data: &str) {
         if self.lines.is_none() {
             return;
         }
         let data: Value = serde_json::from_str(data).unwrap_or_default();
-        let alert = data.get("alert_id").or_else(|| data.get("latest_alert_id"));
-        let Some(alert) = alert.and_then(Value::as_str) else { return };
+        let Some(alert) = data.get("alert_id").and_then(Value::as_str) else { return };
         if self.shown.iter().any(|shown| shown == alert) {
             return;
         }

@@ -63,8 +63,7 @@ fn neighbour_is_told_of_a_press_outside_every_zone_and_of_what_follows() {
     for _ in 0..2 {
         let alert = raise.message_id.alert();
         town.pass(SECOND);
-        town.send(1, Sent { place: beside(500, 0), ..Sent::update(alert) });
-        let Some(Entry::Message(update)) = town.journal.last() else { panic!("it is journaled") };
+        let (update, _) = town.send(1, Sent { place: beside(500, 0), ..Sent::update(alert) });
         assert_eq!((update.kind, update.also.as_slice()), (protocol::Kind::Update, &batu[..]));
         town.restart();
     }
