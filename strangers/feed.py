@@ -7,6 +7,7 @@ The token must be for every zone. Exits with 1 and says what differs when anythi
 """
 
 import asyncio
+import collections
 import json
 import re
 import sys
@@ -55,6 +56,18 @@ class Feed:
                 if events[-1][1]["alert_id"] == until.hex():
                     return events
         raise Difference(f"the feed ended without {until.hex()}")
+
+    def incidents(self, counts):
+        """The latest summary of each incident, once there are such that count so many presses as `counts` says."""
+        shown = {}
+        with self.open("?view=incidents&from=start") as response:
+            for event in sseclient.SSEClient(lines_of(response)).events():
+                expect("event", event.event, "incident")
+                summary = json.loads(event.data)
+                shown[summary["incident_id"]] = summary
+                if all(shown.get(incident, {}).get("count") == count for incident, count in counts.items()):
+                    return shown
+        raise Difference(f"the feed ended with {shown} and not {counts}")
 
     def refused(self, status, **how):
         try:
@@ -115,6 +128,14 @@ def run(options):
     whole = feed.events(third, query="?from=start")
     for what, seen in (("messages", [event["message_id"] for _, event in whole]), ("ids", [id for id, _ in whole])):
         expect(f"{what} that came twice", len(seen) - len(set(seen)), 0)
+
+    counts = collections.Counter(
+        event["incident_id"] for _, event in whole if event["kind"] == "raise" and "joins" not in event
+    )
+    for incident in feed.incidents(counts).values():
+        expect("states of an incident, summed up", sum(incident["states"].values()), incident["count"])
+        expect("its categories, summed up", sum(incident["categories"].values()), incident["count"])
+    feed.refused(400, query="?view=incidents&format=cap")
 
     feed.refused(401, token="")
     feed.refused(401, token="0" * 32)

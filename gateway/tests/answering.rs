@@ -32,8 +32,13 @@ async fn operator<'a>(site: &'a Site, name: &str, role: &str) -> Operator<'a> {
 
 /// A first press of a device of its own in klojen; the alert's id.
 async fn press(site: &Site, number: u8) -> String {
+    press_at(site, number, Position::new(-79_770_000, 1_126_300_000)).await
+}
+
+/// The same, elsewhere.
+async fn press_at(site: &Site, number: u8, place: Option<Position>) -> String {
     let mut sender = site.enrolled(number, Algorithm::EdDsa);
-    let signed = sender.press(Position::new(-79_770_000, 1_126_300_000));
+    let signed = sender.press(place);
     let receipt = site.client(&Options::default()).send(&signed).await.unwrap().receipt;
     receipt.alert.unwrap().to_string()
 }
@@ -140,6 +145,57 @@ async fn feed_goes_on_behind_what_it_printed_whenever_its_connection_is_lost() {
     let printed: Vec<_> = raises.map(|event| event["data"]["alert_id"].as_str().unwrap()).collect();
     assert_eq!(printed, expected);
     assert!(feed.interrupt().await.success());
+}
+
+#[tokio::test]
+async fn incidents_are_shown_as_they_are_through_kills() {
+    let mut site = Site::serve().await;
+    let sukun = site.run(&["subscriber", "add", "--zones", "polsek-sukun", "--expires", "1h"]);
+    let sukun = sukun["token"].as_str().unwrap();
+    // Both tokens count from the same moment.
+    let token = operator(&site, "siti", "operator").await.token;
+    let relay = Relay::start(site.ready("operator_addr")).await;
+    let url = format!("http://{}", relay.address);
+    let mut feed = incidents(&site, &url, &token);
+    let mut elsewhere = incidents(&site, &url, sukun);
+    // Two are near each other, and a third is told while nobody listens.
+    let first = press(&site, 1).await;
+    press(&site, 2).await;
+    let is = |event: &Value, count: u64, states: Value| {
+        let data = &event["data"];
+        assert_eq!((&event["event"], &data["incident_id"]), (&json!("incident"), &json!(first)));
+        data["count"] == count
+            && states
+                .as_object()
+                .unwrap()
+                .iter()
+                .all(|(state, number)| data["states"][state] == *number)
+    };
+    feed.until(|event| is(event, 2, json!({"waiting": 2}))).await;
+    relay.cut();
+    press(&site, 3).await;
+    site.kill().await;
+    site.start().await;
+    relay.lead_to(site.ready("operator_addr"));
+    feed.until(|event| is(event, 3, json!({"waiting": 3}))).await;
+    let siti = Operator { site: &site, token: token.clone(), ca: None };
+    siti.ctl(&["ack", &first]).unwrap();
+    let answered = feed.until(|event| is(event, 3, json!({"acknowledged": 1}))).await;
+    assert_eq!(
+        (&answered["data"]["state"], &answered["data"]["zones"]),
+        (&json!("waiting"), &json!(["polsek-klojen"]))
+    );
+    site.kill().await;
+    site.start().await;
+    relay.lead_to(site.ready("operator_addr"));
+    let siti = Operator { site: &site, token, ca: None };
+    siti.ctl(&["resolve", &first, "genuine"]).unwrap();
+    feed.until(|event| is(event, 3, json!({"resolved": 1, "acknowledged": 0}))).await;
+    // Another zone is shown its own, and nothing of these.
+    let other = press_at(&site, 4, Position::new(-79_954_000, 1_126_123_000)).await;
+    let own = elsewhere.until(|_| true).await;
+    assert_eq!((&own["data"]["incident_id"], &own["data"]["count"]), (&json!(other), &json!(1)));
+    assert!(feed.interrupt().await.success() && elsewhere.interrupt().await.success());
 }
 
 #[tokio::test]
@@ -295,4 +351,10 @@ async fn incident_is_printed_with_its_state_each_time_that_it_changes() {
 fn from_start(site: &Site, token: &str) -> std::process::Command {
     let url = format!("http://{}", site.ready("operator_addr"));
     site.command(&["feed", "--url", &url, "--token", token, "--from-start", "--json"])
+}
+
+/// `gateway feed` of incidents, by way of this address.
+fn incidents(site: &Site, url: &str, token: &str) -> Reader {
+    let feed = ["feed", "--view", "incidents", "--url", url, "--token", token];
+    Reader::start(site.command(&[&feed[..], &["--from-start", "--json"]].concat()))
 }

@@ -19,6 +19,9 @@ use super::ledger::Ledger;
 use super::shelf::{Shelf, Told, Turn};
 use super::summary;
 
+/// Summaries that one read encodes at most: of the largest incidents, some milliseconds of a thread that others wait for.
+const FRESH_MAX: usize = 32;
+
 /// A board, and the wake-up of its readers.
 pub(super) struct Board {
     viewer: Viewer,
@@ -132,22 +135,22 @@ impl Board {
     ) -> Batch {
         let mut shown = self.lock();
         let Shown { shelf, encoded } = &mut *shown;
-        let (mut turn, mut events, mut out) = (after, 0, vec![]);
+        let (mut turn, mut events, mut fresh, mut out) = (after, 0, 0, vec![]);
         for (next, told) in shelf.behind(after) {
             turn = next;
             if told.cursor <= from {
                 continue;
             }
-            let Some(summary) = encoded.get(next).or_else(|| self.encode(told, ledger)) else {
-                continue;
-            };
+            let known = encoded.get(next);
+            fresh += usize::from(known.is_none());
+            let Some(summary) = known.or_else(|| self.encode(told, ledger)) else { continue };
             out.extend_from_slice(b"id: ");
             out.extend_from_slice(&codec.seal_passed(shelf.resumes_at(next).max(from)));
             out.push(b'\n');
             out.extend_from_slice(&summary);
             encoded.keep(next, summary, encoded_max);
             events += 1;
-            if out.len() >= CHUNK_BYTES {
+            if out.len() >= CHUNK_BYTES || fresh >= FRESH_MAX {
                 break;
             }
         }
