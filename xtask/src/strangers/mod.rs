@@ -30,7 +30,13 @@ const STRANGER_LIMIT: Duration = Duration::from_secs(120);
 const INDEX_LIMIT: Duration = Duration::from_secs(30);
 
 /// The strangers fail on purpose, often, and all from one address: it would lose its priority, and with it 0-RTT.
-const CONFIG: &str = "\n[strangers]\nbudget = 10000\n";
+const BUDGET: &str = "\n[strangers]\nbudget = 10000\n";
+/// Nobody waits a minute for somebody to have gone quiet.
+const POLICY: &str = "[motion]\nquiet_after = \"5s\"\n";
+/// How long a feed is read that has no end.
+const FEED_S: &str = "3";
+/// Events that stand on the feed after all that is done here.
+const EVENTS: &str = "alert,held,decision,moving,quiet,incident";
 
 /// Runs every stranger and adds each to `tally`.
 pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
@@ -65,8 +71,8 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         }
     }
     tally.step("stranger curl", || scene.curl());
-    tally.step("stranger lxml: the feed is valid CAP", || scene.cap(&python));
     tally.step("stranger curl: an operator", || scene.operate(&python));
+    tally.step("stranger aioquic: a walk in a drill", || scene.walk(&python));
     tally.step("stranger sqlite3", || queries::all(&scene.gateway.ready));
     let Tokens { supervisor, reader, limited, .. } = &scene.tokens;
     for (who, token, known) in [
@@ -78,6 +84,9 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
         let name = format!("stranger schemathesis: {who}");
         tally.step(&name, || scene.fuzz(&python, token, known));
     }
+    // After the strangers of above nearly everything stands on the feed that can.
+    tally.step("stranger lxml: the feed is valid CAP", || scene.cap(&python));
+    tally.step("stranger jsonschema: the feed's events", || scene.schema(&python));
     tally.step("stranger promtool", || scene.metrics());
     tally.step("strangers: drain", || {
         scene.gateway.stop()?;
@@ -87,11 +96,14 @@ pub(crate) fn all(tally: &mut Tally, programs: &Programs) {
 
 /// The golden files, checked by libraries that are not ours.
 fn reads_ours(python: &Path, script: &str) -> Result<Outcome> {
+    check(python, script, &["check", "protocol/tests/golden"])
+}
+
+/// Runs a Python program of `strangers/` that asks no gateway, and shows what it said.
+fn check(python: &Path, script: &str, arguments: &[&str]) -> Result<Outcome> {
     let mut check = Command::new(python);
-    check.current_dir(root()).arg(Path::new("strangers").join(script));
-    check.args(["check", "protocol/tests/golden"]);
-    let said = process::capture(script, &mut check, STRANGER_LIMIT)?;
-    print!("{}", said.success(script)?);
+    check.current_dir(root()).arg(Path::new("strangers").join(script)).args(arguments);
+    print!("{}", process::capture(script, &mut check, STRANGER_LIMIT)?.success(script)?);
     Ok(Outcome::Passed(1))
 }
 
@@ -122,7 +134,9 @@ struct Scene {
     on_feed: Vec<Enrolled>,
     /// Whom operators decide about, vouched for.
     judged: Enrolled,
-    /// An alert of that device, once there is one.
+    /// Who walks away in a drill, vouched for.
+    walker: Enrolled,
+    /// An alert of whom operators decide about, once there is one.
     alert: Option<String>,
     // The folder goes last: the gateway writes into it until it stops.
     folder: TempDir,
@@ -137,17 +151,20 @@ struct Enrolled {
 impl Scene {
     fn open(programs: &Programs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("kentongan-strangers-").tempdir()?;
-        let site = Site::prepare_with(programs, folder.path(), CONFIG)?;
+        let policy = folder.path().join("policy.toml");
+        fs::write(&policy, POLICY)?;
+        let config = format!("{BUDGET}\n[policy]\nfile = {policy:?}\n");
+        let site = Site::prepare_with(programs, folder.path(), &config)?;
         let enrolling = Enrolling { programs, site: &site, folder: folder.path() };
         let devices = enrolling.one_of_each("new", &[])?;
         let on_feed = enrolling.one_of_each("on-feed", &["--vouched"])?;
-        let judged = enrolling.one_of_each("judged", &["--vouched"])?;
-        let judged = judged.into_iter().next().context("no device")?;
+        let decided = enrolling.one_of_each("decided", &["--vouched"])?;
+        let [judged, walker] = decided.try_into().ok().context("not one of each")?;
         let token = site.subscriber(ROOT_ZONE)?;
         let tokens = Tokens::make(&site)?;
         let gateway = site.serve(&[])?;
         let alert = None;
-        Ok(Self { gateway, token, tokens, devices, on_feed, judged, alert, folder })
+        Ok(Self { gateway, token, tokens, devices, on_feed, judged, walker, alert, folder })
     }
 
     /// Runs a Python program of `strangers/` as this device and subscriber, and shows what it said.
@@ -177,30 +194,40 @@ impl Scene {
 
     /// The feed in CAP, fetched by curl and checked against the schema of the standard.
     fn cap(&self, python: &Path) -> Result<Outcome> {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--no-buffer", "--fail", "--max-time", "3"]);
-        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
-        let address = &self.gateway.ready.operator_addr;
-        curl.arg(format!("http://{address}/v1/feed?from=start&format=cap"));
-        let feed = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
-        let file = self.folder.path().join("feed.cap");
-        fs::write(&file, feed.stdout)?;
-        let mut stranger = Command::new(python);
-        stranger.current_dir(root()).arg("strangers/cap.py").arg(&file);
-        print!("{}", process::capture("cap.py", &mut stranger, STRANGER_LIMIT)?.success("cap.py")?);
-        Ok(Outcome::Passed(1))
+        let feed = self.save("feed.cap", "format=cap")?;
+        check(python, "cap.py", &[&feed, "Actual", "Exercise", "Alert", "Update"])
+    }
+
+    /// The feed's events, fetched by curl and checked against the schema that docs/ holds.
+    fn schema(&self, python: &Path) -> Result<Outcome> {
+        let alerts = self.save("alerts.txt", "view=alerts")?;
+        let features = self.save("features.txt", "format=geojson")?;
+        let incidents = self.save("incidents.txt", "view=incidents")?;
+        let map = self.save("map.txt", "view=incidents&format=geojson")?;
+        let schema = "docs/feed.schema.json";
+        let arguments = [schema, &alerts, &features, &incidents, &map, "--expects", EVENTS];
+        check(python, "schema.py", &arguments)
     }
 
     /// Reads the feed from its beginning for a moment; the stream has no end, so curl's time limit is the good one.
     fn curl(&self) -> Result<Outcome> {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--no-buffer", "--fail", "--max-time", "3"]);
-        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
-        curl.arg(format!("http://{}/v1/feed?from=start", self.gateway.ready.operator_addr));
-        let captured = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
-        ensure!(captured.stdout.contains("event: alert"), "no alert in the feed: {captured:?}");
-        ensure!(captured.stdout.contains("\nid: ") || captured.stdout.contains("id:"), "no cursor");
+        let feed = fs::read_to_string(self.save("feed.txt", "view=alerts")?)?;
+        ensure!(feed.contains("event: alert"), "no alert in the feed: {feed}");
+        ensure!(feed.contains("\nid: ") || feed.starts_with("id: "), "no cursor");
         Ok(Outcome::Passed(1))
+    }
+
+    /// What curl reads of the feed, as a file.
+    fn save(&self, file: &str, query: &str) -> Result<String> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--no-buffer", "--fail", "--max-time", FEED_S]);
+        curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
+        let address = &self.gateway.ready.operator_addr;
+        curl.arg(format!("http://{address}/v1/feed?from=start&{query}"));
+        let feed = process::capture("curl", &mut curl, STRANGER_LIMIT)?;
+        let path = self.folder.path().join(file);
+        fs::write(&path, feed.stdout)?;
+        Ok(path.display().to_string())
     }
 
     /// The metrics after all of the above: promtool finds them well made, and each has its words.
@@ -237,6 +264,13 @@ impl Scene {
         siti.blocks(&device.id)?;
         self.alert = Some(alert);
         Ok(Outcome::Passed(1))
+    }
+
+    /// A drill, declared with `curl`, and somebody who presses in it, walks away and falls silent.
+    fn walk(&self, python: &Path) -> Result<Outcome> {
+        let addr = &self.gateway.ready.operator_addr;
+        Operator::new(addr, &self.tokens.supervisor).declares_drill(ROOT_ZONE)?;
+        self.run(python, &self.walker, &["walk.py"])
     }
 
     /// Presses as this device, which has to be told this status: the alert's id.

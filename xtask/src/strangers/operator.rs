@@ -167,6 +167,12 @@ impl<'a> Operator<'a> {
         self.sees(&format!("/v1/alerts/{alert}"), "/verdict", "genuine").map(drop)
     }
 
+    /// Declares a drill in the zone: the exercise flag counts there.
+    pub(super) fn declares_drill(self, zone: &str) -> Result<()> {
+        let body = json!({"duration_s": 3600, "reason": "school drill"});
+        self.post(&format!("/v1/zones/{zone}/drill"), &body)?.done().map(drop)
+    }
+
     /// Blocks the device; how it stands says so and until when.
     pub(super) fn blocks(self, device: &str) -> Result<()> {
         let body = json!({"duration_s": 3600, "reason": "again and again"});
