@@ -209,6 +209,13 @@ class Checker:
         if found != expected:
             self.differences.append(f"{what}: found {found!r}, expected {expected!r}")
 
+    def finish(self, checks_min):
+        """Says what differs, and returns what to exit with: 1 if anything does or if too little was checked."""
+        for difference in self.differences:
+            print(difference, file=sys.stderr)
+        print(f"{self.checks} checks, {len(self.differences)} differences")
+        return 1 if self.differences or self.checks < checks_min else 0
+
 
 def grammar():
     """The rules of the page's CDDL, by name."""
@@ -329,10 +336,7 @@ def check(folder):
     check_refused(checker, folder, vectors, devices)
     check_receipts(checker, folder, vectors)
     check_status_items(checker, folder, vectors)
-    for difference in checker.differences:
-        print(difference, file=sys.stderr)
-    print(f"{checker.checks} checks, {len(checker.differences)} differences")
-    return 1 if checker.differences or checker.checks < 100 else 0
+    return checker.finish(100)
 
 
 def main():

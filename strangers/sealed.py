@@ -183,10 +183,7 @@ def check(folder):
     check_receipts(checker, folder, vectors, devices, rules)
     check_unopened(checker, folder, vectors, rules)
     check_datagrams(checker, folder, vectors)
-    for difference in checker.differences:
-        print(difference, file=sys.stderr)
-    print(f"{checker.checks} checks, {len(checker.differences)} differences")
-    return 1 if checker.differences or checker.checks < 60 else 0
+    return checker.finish(60)
 
 
 def main():

@@ -5,7 +5,7 @@
 //! [`DeviceSeal`], and sends a message by [`SealedSend`]. Nonces are keyed hashes of what they seal, so this room draws
 //! nothing at random and reads no clock: the same input gives the same bytes, and a device that lost its memory repeats
 //! no nonce for another plaintext. The seal keeps a place private and refuses junk cheaply; the signature inside remains
-//! the proof.
+//! the proof. No gateway listens for datagrams yet, and no device sends them.
 #![no_std]
 
 extern crate alloc;

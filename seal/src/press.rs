@@ -16,7 +16,8 @@ use crate::{SealError, SealKeys};
 pub const SENDS_MAX: u32 = 6;
 /// Pause after the first send. A receipt takes one round trip and one disk sync.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
-/// Longest wait that a gateway can ask for. Anything above would let one wrong number silence a press.
+/// Longest pause that a gateway can ask for, counted from the last send. Anything above would let one wrong number silence
+/// a press, and anything counted from a refusal would let whoever repeats it put off the next send for ever.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// What a device is given to seal with.
@@ -37,6 +38,7 @@ pub struct SealedSend {
     request: Iv,
     datagram: Vec<u8>,
     sends: u32,
+    sent_at: Duration,
     pause: Duration,
     /// When to send next; nothing once the message is settled.
     due: Option<Duration>,
@@ -59,6 +61,7 @@ impl SealedSend {
             request,
             datagram,
             sends: 0,
+            sent_at: Duration::ZERO,
             pause: PAUSE_FIRST,
             due: Some(Duration::ZERO),
         })
@@ -86,6 +89,7 @@ impl SealedSend {
     /// The datagram was sent, at `now`.
     pub fn sent(&mut self, now: Duration) {
         if self.due().is_some() {
+            self.sent_at = now;
             self.due = Some(now.saturating_add(self.pause));
             self.pause = self.pause * 3 / 2;
             self.sends += 1;
@@ -102,8 +106,9 @@ impl SealedSend {
         if receipt.status.is_durable() || is_final {
             self.due = None;
         } else if let Some(asked_ms) = receipt.retry_after_ms {
-            let wait = Duration::from_millis(asked_ms).min(RETRY_AFTER_MAX);
-            self.due = self.due.map(|due| due.max(now.saturating_add(wait)));
+            let asked = now.saturating_add(Duration::from_millis(asked_ms));
+            let latest = self.sent_at.saturating_add(RETRY_AFTER_MAX);
+            self.due = self.due.map(|due| due.max(asked.min(latest)));
         }
         Some(receipt)
     }
@@ -206,6 +211,23 @@ mod tests {
         let reply = answer(press.datagram(), &revoked);
         assert_eq!(press.read(&reply, Duration::ZERO), Some(revoked));
         assert_eq!(press.due(), None);
+    }
+
+    #[test]
+    fn refusal_that_is_repeated_puts_nothing_off() {
+        let mut press = press();
+        press.sent(Duration::from_secs(2));
+        let overloaded = Receipt {
+            retry_after_ms: Some(20_000),
+            ..Receipt::refused(Reason::Overloaded, UnixMillis(1))
+        };
+        let reply = answer(press.datagram(), &overloaded);
+        for (now, due) in [(3, 23), (10, 30), (22, 32), (31, 32), (90, 32)] {
+            assert_eq!(press.read(&reply, Duration::from_secs(now)), Some(overloaded));
+            assert_eq!(press.due(), Some(Duration::from_secs(due)), "{now}");
+        }
+        press.sent(Duration::from_secs(32));
+        assert_eq!(press.due(), Some(Duration::from_millis(33_500)));
     }
 
     #[test]

@@ -5,11 +5,14 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use aes_gcm::Aes128Gcm;
 use proptest::prelude::*;
 use protocol::{
     Algorithm, Counters, DeviceId, Epoch, Iv, Kind, Message, Nonce, RECEIPT_LEN_MAX, Realm,
     Receipt, SIGNED_LEN_MAX, SealedUp, Status, UnixMillis, assemble, assemble_up,
 };
+use sha2::Sha256;
+use zeroize::ZeroizeOnDrop;
 
 use crate::{EpochKeys, EpochSecret, OpenError, SealError, SealKeys};
 
@@ -148,6 +151,14 @@ fn debug_text_holds_no_key() {
     let keys = EpochKeys::new(REALM, EPOCH, &secret);
     let text = format!("{secret:?} {keys:?} {:?}", keys.device(&DEVICE));
     assert_eq!(text, "EpochSecret(..) EpochKeys(Epoch(3), ..) SealKeys(..)");
+}
+
+/// Both keep their keys in a form of their own, and wipe it behind a feature only.
+#[test]
+fn ciphers_and_hashes_are_wiped_when_they_go() {
+    fn is_wiped<T: ZeroizeOnDrop>() {}
+    is_wiped::<Aes128Gcm>();
+    is_wiped::<Sha256>();
 }
 
 #[test]

@@ -241,6 +241,14 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Its metrics as they stand, in Prometheus' text.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "10"]);
+        curl.arg(format!("http://{}/metrics", self.ready.operator_addr));
+        process::capture("curl", &mut curl, COMMAND_LIMIT)?.success("curl metrics")
+    }
+
     /// Stops it the orderly way; it has to drain and end with success.
     pub(crate) fn stop(self) -> Result<ExitStatus> {
         let status = self.running.terminate(STOP_LIMIT)?;

@@ -59,12 +59,13 @@ impl Nat {
     /// The public address of a flow that was moved so often; nothing: this machine's own.
     #[must_use]
     pub fn address(&self, flow: FlowNumber, moved: u64) -> Option<Ipv4Addr> {
-        let pool = match (self.addresses, moved) {
+        let host = match (self.addresses, moved) {
             (0, 0) => return None,
-            (0 | 1, _) => ADDRESSES_MAX,
-            (addresses, _) => addresses,
+            (0, _) => flow.0.wrapping_add(moved) % u64::from(ADDRESSES_MAX),
+            // All share it, and it is the one that moves.
+            (1, _) => moved % u64::from(ADDRESSES_MAX),
+            (addresses, _) => flow.0.wrapping_add(moved) % u64::from(addresses),
         };
-        let host = flow.0.wrapping_add(moved) % u64::from(pool);
         let first = u32::from(Ipv4Addr::new(127, 64, 0, 1));
         Some(Ipv4Addr::from(first + u32::try_from(host).unwrap_or_default()))
     }
@@ -223,7 +224,12 @@ mod tests {
         let seen: BTreeSet<_> = (0..1_000).filter_map(|flow| of(&shared, flow, 0)).collect();
         assert_eq!(seen.len(), 4);
         assert!(seen.iter().all(Ipv4Addr::is_loopback));
-        for nat in [&shared, &Nat { addresses: 1, ..Nat::default() }, &Nat::default()] {
+        let only = Nat { addresses: 1, ..Nat::default() };
+        assert_eq!(of(&only, 7, 0), Some(Ipv4Addr::new(127, 64, 0, 1)));
+        for moved in [0, 1, 65_534] {
+            assert_eq!(of(&only, 7, moved), of(&only, 8, moved));
+        }
+        for nat in [&shared, &only, &Nat::default()] {
             assert_ne!(of(nat, 7, 1), of(nat, 7, 2));
             assert_ne!(of(nat, 7, 0), of(nat, 7, 1));
         }

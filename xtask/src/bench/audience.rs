@@ -10,12 +10,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::abuse::read;
 use super::{Bench, Ground, LIMIT, number};
-use crate::clock::Stopwatch;
 use crate::process::{self, Running};
 use crate::table::Row;
 
@@ -223,19 +222,15 @@ impl Bench<'_> {
 
 /// Waits until all that was pressed is indexed: the indexer of a million alerts would be measured with what follows.
 fn indexed(ground: &Ground) -> Result<()> {
-    let metrics = format!("http://{}/metrics", ground.gateway.ready.operator_addr);
-    let begun = Stopwatch::start();
-    while begun.elapsed() < LIMIT {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--fail", &metrics]);
-        let text = process::capture("curl", &mut curl, LIMIT)?.success("curl")?;
+    process::until("the index", LIMIT, || {
+        let text = ground.gateway.metrics()?;
         let lag = text.lines().find_map(|line| line.strip_prefix("gateway_search_lag_records "));
         if lag.context("no gateway_search_lag_records")?.parse() == Ok(0.0) {
-            return Ok(());
+            return Ok(Some(()));
         }
         thread::sleep(INDEX_PAUSE);
-    }
-    bail!("the index is not filled after {LIMIT:?}")
+        Ok(None)
+    })
 }
 
 /// A percentile of what the audience saw, in milliseconds.

@@ -232,10 +232,7 @@ impl Scene {
 
     /// The metrics after all of the above: promtool finds them well made, and each has its words.
     fn metrics(&self) -> Result<Outcome> {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail", "--max-time", "10"]);
-        curl.arg(format!("http://{}/metrics", self.gateway.ready.operator_addr));
-        let text = process::capture("curl", &mut curl, STRANGER_LIMIT)?.success("curl metrics")?;
+        let text = self.gateway.metrics()?;
         let undescribed = undescribed(&text);
         ensure!(undescribed.is_empty(), "metrics without words: {}", undescribed.join(", "));
         let folder = tempfile::tempdir()?;
