@@ -349,3 +349,17 @@ fn presses_without_a_place_are_bounded_and_of_one_device_few() {
     town.send(0, placed(alerts[2], 0));
     assert_eq!(promotions(&town), 1);
 }
+
+#[test]
+fn one_device_that_presses_without_a_place_does_not_push_out_others() {
+    let config = DeskConfig { pending_max: 8, ..DeskConfig::default() };
+    let mut town = Town::within(Policy::default(), config);
+    town.prank(0, 3);
+    town.prank(3, 3);
+    let held = town.send(3, nowhere()).0.message_id.alert();
+    (0..20).for_each(|_| drop(town.send(0, nowhere())));
+    town.press(1);
+    town.press(2);
+    town.send(3, placed(held, 0));
+    assert_eq!(town.decisions().last().unwrap().promotes(), Some(held));
+}
