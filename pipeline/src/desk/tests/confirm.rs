@@ -255,7 +255,8 @@ fn held_press_is_confirmed_at_the_place_that_its_update_brings() {
         }
         town.send(0, placed(held, 100_000));
         town.press(2);
-        assert_eq!(town.decisions().last().unwrap().promotes(), Some(held), "the first place");
+        let promoted = town.decisions().filter_map(Decision::promotes).next_back();
+        assert_eq!(promoted, Some(held), "the first place");
     }
     // Whoever confirms it was there before.
     let mut town = town();
