@@ -86,6 +86,8 @@ pub struct Found {
     pub received_at: Time,
     /// Who answers it.
     pub agencies: Agencies,
+    /// What it is about.
+    pub category: Category,
     /// The zones that were paged for it beside its own.
     pub also: Vec<ZoneId>,
 }

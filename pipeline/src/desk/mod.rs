@@ -333,6 +333,7 @@ impl Named {
                 zone: raise.zone.clone(),
                 also: raise.also.as_slice().into(),
                 agencies: raise.agencies,
+                category: raise.category,
                 received_at: raise.received_at,
             })
         })

@@ -46,7 +46,8 @@ impl Desk {
                     _ => (Box::default(), Agencies::ALL),
                 };
                 let zone = self.zones.id(index);
-                Raised { zone, also, agencies, received_at: arrival.received_at }
+                let category = arrival.category.unwrap_or_default();
+                Raised { zone, also, agencies, category, received_at: arrival.received_at }
             }
         };
         if labels.contains(Label::Exercise) {
