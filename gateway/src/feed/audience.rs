@@ -3,7 +3,7 @@
 //! It is given an entry of the journal and compares; whom it pages is told in the event itself.
 
 use pipeline::{Act, Agencies, Decision, Entry, Record, ZoneId};
-use protocol::{Category, Kind};
+use protocol::{Category, Label};
 
 use super::entitlement::Entitlement;
 use crate::registry::Limits;
@@ -41,8 +41,9 @@ impl Audience {
 
     /// Those who may see the message of `record`.
     pub(crate) fn of_alert(record: &Record) -> Self {
-        // An update need not say again what its raise said.
-        let unsaid = record.kind != Kind::Raise && record.category == Category::Unspecified;
+        // An update may come before its raise, which says what the alert is about.
+        let unsaid =
+            record.labels.contains(Label::AlertUnknown) && record.category == Category::Unspecified;
         let category = Some(record.category).filter(|_| !unsaid);
         Self {
             zone: record.zone.clone(),
@@ -83,6 +84,7 @@ mod tests {
     use std::sync::Arc;
 
     use pipeline::Agency;
+    use protocol::{Kind, Labels};
 
     use super::*;
     use crate::feed::testing::{record, town};
@@ -137,18 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn update_that_states_no_category_is_for_all_who_may_see_its_alert() {
+    fn update_is_for_all_who_may_see_its_alert_and_for_nobody_else() {
         let fires =
             Limits { categories: [Category::Fire].into_iter().collect(), ..Limits::default() };
-        let update = Record {
-            kind: Kind::Update,
-            category: Category::Unspecified,
-            incident: None,
-            ..fire_in_west_1()
-        };
+        let update = Record { kind: Kind::Update, incident: None, ..fire_in_west_1() };
         assert!(seen(&Audience::of(&update.clone().into()), "west", fires));
-        let crime = Record { category: Category::Crime, ..update };
-        assert!(!seen(&Audience::of(&crime.into()), "west", fires));
+        for category in [Category::Crime, Category::Unspecified] {
+            let of_another = Record { category, ..update.clone() };
+            assert!(!seen(&Audience::of(&of_another.clone().into()), "west", fires));
+            // What it is about may be said by a raise that has not come.
+            let labels = Labels::NONE.with(Label::AlertUnknown);
+            let ahead = Record { labels, ..of_another };
+            let unsaid = category == Category::Unspecified;
+            assert_eq!(seen(&Audience::of(&ahead.into()), "west", fires), unsaid);
+        }
     }
 
     #[test]

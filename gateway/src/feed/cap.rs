@@ -21,6 +21,8 @@ pub(super) struct Told<'a> {
     pub(super) again: Option<Again<'a>>,
     /// Where.
     pub(super) place: Option<&'a Place>,
+    /// What it is about.
+    pub(super) category: Category,
     /// What the sender wrote.
     pub(super) note: Option<&'a str>,
 }
@@ -85,7 +87,7 @@ impl Earlier {
 }
 
 fn write_info(record: &Record, told: &Told<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    let (category, event) = named(record.category);
+    let (category, event) = named(told.category);
     let is_held = record.disposition == Disposition::Held && told.again.is_none();
     write!(out, "<info>")?;
     element(out, "language", "en")?;
@@ -234,8 +236,8 @@ mod tests {
         let note = (sight == Sight::Exact).then_some("Jl. <Ijen> & 1\nlantai\0 2");
         let mut out = vec![];
         let again = promoted.then_some(Again::Promoted);
-        write(record, &Told { sender: "here", again, place: Some(&place), note }, &mut out)
-            .unwrap();
+        let (place, category) = (Some(&place), record.category);
+        write(record, &Told { sender: "here", again, place, category, note }, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -9,10 +9,9 @@ use pipeline::{Act, Cursor, Disposition, Entry, Record};
 use protocol::Kind;
 
 use super::cap::{self, Again};
-use super::cursor::CursorCodec;
+use super::cursor::{CursorCodec, SEALED_LEN};
 use super::decision;
-use super::message::{decode, place, told, write_data};
-use super::place::Place;
+use super::message::{category, decode, place, told, write_data};
 use super::shape::{Format, Shape};
 use super::text::ascii;
 
@@ -33,7 +32,15 @@ pub fn encode_event(entry: &Entry, shape: Shape, codec: &CursorCodec, out: &mut 
             {
                 decision::begin(decision, out);
                 let place = decision::place(decision, shape.sight);
-                write_cap(raise, Some(Again::Told(decision)), place.as_ref(), None, codec, out)
+                let sender = deployment(codec);
+                let told = cap::Told {
+                    sender: ascii(&sender),
+                    again: Some(Again::Told(decision)),
+                    place: place.as_ref(),
+                    category: raise.category,
+                    note: None,
+                };
+                cap::write(raise, &told, out).map_err(serde_json::Error::io)
             }
             _ if shape.format == Format::Cap => {
                 out.truncate(start);
@@ -75,26 +82,22 @@ fn encode_message(
             let message = decode(record);
             let told = told(message.as_ref(), shape.sight);
             let place = place(message.as_ref(), record, shape.sight);
-            let (note, again) =
-                (told.and_then(|message| message.note), promoted.then_some(Again::Promoted));
-            write_cap(record, again, place.as_ref(), note, codec, out)
+            let sender = deployment(codec);
+            let told = cap::Told {
+                sender: ascii(&sender),
+                again: promoted.then_some(Again::Promoted),
+                place: place.as_ref(),
+                category: category(message.as_ref(), record),
+                note: told.and_then(|message| message.note),
+            };
+            cap::write(record, &told, out).map_err(serde_json::Error::io)
         }
     }
 }
 
-/// Appends the document that shows `record`.
-fn write_cap(
-    record: &Record,
-    again: Option<Again<'_>>,
-    place: Option<&Place>,
-    note: Option<&str>,
-    codec: &CursorCodec,
-    out: &mut Vec<u8>,
-) -> serde_json::Result<()> {
-    // The place before the journal, sealed, names a deployment: no other has the same, and it is the same for ever.
-    let deployment = codec.seal(Cursor(0));
-    let told = cap::Told { sender: ascii(&deployment), again, place, note };
-    cap::write(record, &told, out).map_err(serde_json::Error::io)
+/// Names a deployment: the place before the journal, sealed. No other has the same, and it is the same for ever.
+fn deployment(codec: &CursorCodec) -> [u8; SEALED_LEN] {
+    codec.seal(Cursor(0))
 }
 
 #[cfg(test)]
@@ -232,6 +235,24 @@ mod tests {
         assert_eq!(data["raised_at"], "2026-02-28T23:58:20.000Z");
         assert_eq!((&data["exercise"], &data["drill"]), (&true.into(), &true.into()));
         assert_eq!((data.get("paged_zones"), data.get("incident_id")), (None, None));
+    }
+
+    #[test]
+    fn event_says_the_category_that_its_message_says_and_else_that_of_its_alert() {
+        for (said, shown, cap) in [
+            (Some(Category::Crime), "crime", "<category>Security</category>"),
+            (None, "fire", "<category>Fire</category>"),
+        ] {
+            let bytes = Message { category: said, ..message() }.encode();
+            let signed = protocol::assemble(Algorithm::EdDsa, &DeviceId([9; 16]), &bytes, &[0; 64]);
+            let update = Record { kind: Kind::Update, signed: signed.into(), ..golden() };
+            assert_eq!(data(&update)["category"], shown);
+            let shape = Shape { format: Format::Cap, ..Shape::default() };
+            let mut out = vec![];
+            assert!(encode_event(&update.into(), shape, &CursorCodec::new([7; 16]), &mut out));
+            let document = String::from_utf8(out).unwrap();
+            assert!(document.contains(cap), "{document}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! signed bytes, which are the truth; they were verified when they came. Who sees places coarsely is told nobody's words.
 
 use pipeline::{Agencies, Agency, Disposition, Record, ZoneId};
-use protocol::{Envelope, Label, Labels, Message, Percent};
+use protocol::{Category, Envelope, Label, Labels, Message, Percent};
 use serde::{Serialize, Serializer};
 
 use super::geojson::Feature;
@@ -100,7 +100,7 @@ pub(super) fn write_data(
         message_id: ascii(&message_id),
         device_id: ascii(&device_id),
         kind: record.kind.name(),
-        category: record.category.name(),
+        category: category(message.as_ref(), record).name(),
         position: place(message.as_ref(), record, shape.sight),
         zone: record.zone.as_str(),
         received_at: ascii(&received_at),
@@ -127,6 +127,11 @@ pub(super) fn write_data(
 /// The message for those who are told its words and the state of the phone: whoever may know where it is.
 pub(super) fn told<'a>(message: Option<&'a Message<'a>>, sight: Sight) -> Option<&'a Message<'a>> {
     message.filter(|_| sight == Sight::Exact)
+}
+
+/// What it is about: as the message says, or else its alert.
+pub(super) fn category(message: Option<&Message<'_>>, record: &Record) -> Category {
+    message.and_then(|message| message.category).unwrap_or(record.category)
 }
 
 /// Where it is: as the message says, or where its device is fixed.

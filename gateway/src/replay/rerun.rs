@@ -231,8 +231,9 @@ impl<'a> Rerun<'a> {
     fn find(&mut self, id: MessageId) -> Result<Option<Found>, JournalError> {
         let Some((raise, new)) = self.raise(id.alert())? else { return Ok(None) };
         let held = new.disposition == pipeline::Disposition::Held && new.promoted_at.is_none();
-        let Record { device, zone, also, received_at, agencies, .. } = raise;
-        Ok(Some(Found { cursor: new.cursor, device, zone, held, received_at, agencies, also }))
+        let Record { device, zone, also, received_at, agencies, category, .. } = raise;
+        let cursor = new.cursor;
+        Ok(Some(Found { cursor, device, zone, held, received_at, agencies, category, also }))
     }
 
     fn recollect(&mut self, alert: AlertId) -> Result<Option<Recollected>, JournalError> {

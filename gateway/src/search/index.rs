@@ -229,6 +229,7 @@ mod tests {
                 (found.cursor, found.device, &found.zone, found.agencies, &found.also),
                 (record.cursor, record.device, &record.zone, record.agencies, &record.also)
             );
+            assert_eq!(found.category, record.category);
         }
         assert_eq!(lookup.find(record(23).message_id).unwrap(), None);
         assert_eq!(lookup.indexed().unwrap(), Cursor(23));

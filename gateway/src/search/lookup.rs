@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pipeline::{Act, Agencies, Cursor, Disposition, Found, Standing, Time, ZoneId};
-use protocol::{AlertId, Counters, DeviceId, MessageId};
+use protocol::{AlertId, Category, Counters, DeviceId, MessageId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -12,7 +12,7 @@ use crate::{journal, sqlite};
 
 /// The fourth column: held, and not promoted since.
 const FIND: &str = "SELECT entries.cursor, device_id, zone, disposition = ?2 \
-     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us, agencies, also FROM message_ids \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE alert_id = ?1 AND act = ?3), received_at_us, agencies, also, category FROM message_ids \
      JOIN entries ON entries.cursor = message_ids.cursor WHERE message_ids.message_id = ?1";
 
 /// The least cursor, not the least time: the clock that stamps arrivals may have been set back. By the index of times,
@@ -166,6 +166,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let received_at = u64::try_from(received_at)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(4, received_at))?;
     let agencies = Agencies::from_bits(row.get(5)?).ok_or_else(foreign)?;
+    let category = u64::try_from(row.get::<_, i64>(7)?).ok().and_then(Category::from_wire);
     Ok(Found {
         cursor: Cursor(cursor),
         device,
@@ -173,6 +174,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         held: row.get(3)?,
         received_at: Time(received_at),
         agencies,
+        category: category.ok_or_else(foreign)?,
         also: index::zones(row, 6)?,
     })
 }

@@ -216,8 +216,8 @@ mod tests {
         assert!(!sees(&webhook, Record { agencies: police, ..fire.clone() }));
         assert!(!sees(&webhook, Record { category: Category::Crime, ..fire.clone() }));
         assert!(!sees(&webhook, Record { category: Category::Unspecified, ..fire.clone() }));
-        let unsaid = Category::Unspecified;
-        let update = Record { kind: Kind::Update, category: unsaid, incident: None, ..fire };
-        assert!(sees(&webhook, update));
+        let update = Record { kind: Kind::Update, incident: None, ..fire };
+        assert!(sees(&webhook, update.clone()));
+        assert!(!sees(&webhook, Record { category: Category::Unspecified, ..update }));
     }
 }

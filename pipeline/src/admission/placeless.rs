@@ -3,7 +3,7 @@
 //! Of each device the newest few wait, so that one device does not push out the others; in all the oldest are forgotten.
 //! Like everything here it is a fold over the journal: what is on an update's line alone decides whether it counts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::AlertId;
 
@@ -17,13 +17,13 @@ const DEVICE_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Placeless<T> {
     waiting: BTreeMap<(DeviceIndex, Cursor), (Raiser, T)>,
-    /// When each began to wait, oldest first; some wait no longer.
-    order: VecDeque<(Time, DeviceIndex, Cursor)>,
+    /// The same, in order of the journal.
+    order: BTreeSet<(Cursor, DeviceIndex)>,
 }
 
 impl<T> Default for Placeless<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), order: VecDeque::new() }
+        Self { waiting: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 
@@ -31,57 +31,61 @@ impl<T> Placeless<T> {
     /// The press at `cursor` waits for a place.
     pub(crate) fn wait(&mut self, cursor: Cursor, raiser: Raiser, needed: T, len_max: usize) {
         let device = raiser.device;
-        let own = self.of(device);
-        if let Some(oldest) = own.first().filter(|_| own.len() >= DEVICE_MAX) {
-            self.waiting.remove(oldest);
+        if self.of(device).count() >= DEVICE_MAX
+            && let Some(oldest) = self.oldest(device)
+        {
+            self.remove(device, oldest);
         }
-        self.order.push_back((raiser.at, device, cursor));
+        self.order.insert((cursor, device));
         self.waiting.insert((device, cursor), (raiser, needed));
         while self.order.len() > len_max.max(1) {
-            let Some((_, device, cursor)) = self.order.pop_front() else { break };
-            self.waiting.remove(&(device, cursor));
+            let Some((cursor, device)) = self.order.first().copied() else { break };
+            self.remove(device, cursor);
         }
     }
 
     /// The press `alert` of the device has a place, and waits no longer.
     pub(crate) fn take(&mut self, device: DeviceIndex, alert: AlertId) -> Option<(Raiser, T)> {
-        let own = self.of(device);
-        let is_meant = |(raiser, _): &(Raiser, T)| raiser.alert == alert;
-        let key = own.iter().find(|key| self.waiting.get(key).is_some_and(is_meant))?;
-        self.waiting.remove(key)
+        let (cursor, _) = self.of(device).find(|(_, raiser)| raiser.alert == alert)?;
+        self.remove(device, cursor)
     }
 
     /// The press at `cursor` need not wait.
-    pub(crate) fn remove(&mut self, device: DeviceIndex, cursor: Cursor) {
-        self.waiting.remove(&(device, cursor));
+    pub(crate) fn remove(&mut self, device: DeviceIndex, cursor: Cursor) -> Option<(Raiser, T)> {
+        self.order.remove(&(cursor, device));
+        self.waiting.remove(&(device, cursor))
     }
 
     /// No press of the device need wait.
     pub(crate) fn clear(&mut self, device: DeviceIndex) {
-        for key in self.of(device) {
-            self.waiting.remove(&key);
+        while let Some(oldest) = self.oldest(device) {
+            self.remove(device, oldest);
         }
     }
 
     /// Forgets what is too old for a place to matter, and what a clock that was set back left ahead.
     pub(crate) fn forget(&mut self, now: Time, window: Span) {
-        while let Some((at, device, cursor)) = self.order.front().copied() {
-            if now.apart(at) <= window {
+        while let Some((cursor, device)) = self.order.first().copied() {
+            let raised = self.waiting.get(&(device, cursor));
+            if raised.is_some_and(|(raiser, _)| now.apart(raiser.at) <= window) {
                 break;
             }
-            self.order.pop_front();
-            self.waiting.remove(&(device, cursor));
+            self.remove(device, cursor);
         }
     }
 
-    /// Presses that wait, some of them no longer.
+    /// Presses that wait.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }
 
+    fn oldest(&self, device: DeviceIndex) -> Option<Cursor> {
+        self.of(device).next().map(|(cursor, _)| cursor)
+    }
+
     /// The device's presses, oldest first: a few at most.
-    fn of(&self, device: DeviceIndex) -> Vec<(DeviceIndex, Cursor)> {
+    fn of(&self, device: DeviceIndex) -> impl Iterator<Item = (Cursor, &Raiser)> {
         let own = self.waiting.range((device, Cursor(0))..=(device, Cursor(u64::MAX)));
-        own.map(|(key, _)| *key).collect()
+        own.map(|((_, cursor), (raiser, _))| (*cursor, raiser))
     }
 }

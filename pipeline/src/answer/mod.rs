@@ -158,11 +158,14 @@ impl Answering {
     /// A message was journaled, and says `place`: if people are paged for it, it waits for an answer.
     pub(crate) fn journaled(&mut self, record: &Record, place: Option<Position>, zones: &Zones) {
         self.latest = self.latest.max(record.received_at);
-        if record.kind != Kind::Raise || record.disposition != Disposition::Paged {
+        if record.kind != Kind::Raise || record.joins.is_some() {
             return self.tracks.note(record, place);
         }
         let raise = Arc::new(record.clone());
         self.tracks.begin(Arc::clone(&raise), place);
+        if record.disposition != Disposition::Paged {
+            return;
+        }
         let step = first_step(&raise, zones);
         self.begin(raise, Some(step), record.received_at, zones);
     }
@@ -218,10 +221,7 @@ impl Answering {
             (Act::Resolve(_), _) => self.tracks.set_over(cursor, true),
             (Act::Reopen, _) => self.tracks.set_over(cursor, false),
             (Act::Promote, Some(raise)) => {
-                self.tracks.begin(Arc::clone(raise), raise.stated().0);
-                if matches!(answer, Answer::Resolved { .. }) {
-                    self.tracks.set_over(cursor, true);
-                }
+                self.tracks.page(raise, matches!(answer, Answer::Resolved { .. }));
             }
             _ => {}
         }
@@ -273,7 +273,7 @@ impl Answering {
         self.open.len()
     }
 
-    /// Alerts of which it is told whether whoever pressed moves.
+    /// Alerts of which it is known whether whoever pressed moves.
     pub(crate) fn tracks(&self) -> usize {
         self.tracks.len()
     }

@@ -1,11 +1,13 @@
 //! Whether those who pressed move, or tell nothing any more after they told where they are.
 //!
-//! One track for each alert that people were paged for, from its raise on, also while somebody answers it: whoever is on
-//! the way needs it most. It is a fold over the journal like all that waits for an answer. When something is to be told is
-//! worked out from the track, so it is told once, whatever restarts and clocks do. Nothing here hides or lowers an alert.
+//! One track for each alert, from its raise on, also while somebody answers it: whoever is on the way needs it most. Of
+//! one that nobody is paged for, nothing is told until people are. It is a fold over the journal like all that waits for
+//! an answer. When something is to be told is worked out from the track, so it is told once, whatever restarts and clocks
+//! do. Nothing here hides or lowers an alert.
 //!
-//! The table is bounded. When it is full, the track of the oldest raise leaves, and so does one after as long as a start
-//! reads back: a gateway that never stopped tells no more than one that did.
+//! The table is bounded. When it is full, the track of the oldest raise that nobody is paged for leaves, or else of the
+//! oldest, which only one that people are paged for displaces. So does one after as long as a start reads back: a gateway
+//! that never stopped tells no more than one that did.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -16,7 +18,7 @@ use protocol::{AlertId, Counters, Kind, Method, Position};
 
 use crate::place::Spot;
 use crate::policy::{HORIZON_MAX, Motion};
-use crate::{Act, Cursor, Record, Rule, Time};
+use crate::{Act, Cursor, Disposition, Record, Rule, Time};
 
 /// How much less is known of a place each second since it was measured, in metres: as fast as people run.
 const DRIFT_M_PER_S: u32 = 3;
@@ -65,6 +67,8 @@ struct Track {
     heard: Option<Time>,
     /// That it tells nothing any more was told.
     quiet: bool,
+    /// People are paged for it.
+    paged: bool,
     /// It was cancelled or resolved.
     over: bool,
     /// When it is looked at again: not later than something is to be told, maybe earlier.
@@ -76,6 +80,8 @@ pub(super) struct Tracks {
     motion: Motion,
     /// By the cursor of the raise.
     tracks: BTreeMap<Cursor, Track>,
+    /// Those that nobody is paged for.
+    unpaged: BTreeSet<Cursor>,
     /// By the ids of all raises of the press. Only enrolled devices, whose ids are SHA-256, get here.
     by_id: HashMap<AlertId, Cursor, BuildHasherDefault<DefaultHasher>>,
     look_at: BTreeSet<(Time, Cursor)>,
@@ -89,6 +95,7 @@ impl Tracks {
         Self {
             motion: Motion::default(),
             tracks: BTreeMap::new(),
+            unpaged: BTreeSet::new(),
             by_id: HashMap::default(),
             look_at: BTreeSet::new(),
             listens_from: None,
@@ -102,17 +109,41 @@ impl Tracks {
         self.look_at_all();
     }
 
-    /// People are paged for `raise`, which says `place`.
+    /// `raise` opens a press, and says `place`.
     pub(super) fn begin(&mut self, raise: Arc<Record>, place: Option<Position>) {
+        let paged = raise.disposition == Disposition::Paged;
+        self.insert(raise, place, paged);
+    }
+
+    /// People are paged after all for `raise`, which may be over.
+    pub(super) fn page(&mut self, raise: &Arc<Record>, over: bool) {
+        let cursor = raise.cursor;
+        if !self.tracks.contains_key(&cursor) {
+            self.insert(Arc::clone(raise), raise.stated().0, true);
+        }
+        self.unpaged.remove(&cursor);
+        if let Some(track) = self.tracks.get_mut(&cursor) {
+            track.paged = true;
+            track.over |= over;
+        }
+        self.look_in_time(cursor);
+    }
+
+    fn insert(&mut self, raise: Arc<Record>, place: Option<Position>, paged: bool) {
         let cursor = raise.cursor;
         if self.tracks.contains_key(&cursor) {
             return;
         }
-        while self.tracks.len() >= self.len_max
-            || self.oldest().is_some_and(|oldest| is_old(oldest, raise.received_at))
-        {
-            let Some((oldest, _)) = self.tracks.first_key_value() else { break };
-            self.remove(*oldest);
+        while let Some(oldest) = self.oldest().filter(|oldest| is_old(oldest, raise.received_at)) {
+            self.remove(oldest.raise.cursor);
+        }
+        while self.tracks.len() >= self.len_max {
+            let oldest = self.oldest().filter(|_| paged).map(|oldest| oldest.raise.cursor);
+            let Some(leaves) = self.unpaged.first().copied().or(oldest) else { return };
+            self.remove(leaves);
+        }
+        if !paged {
+            self.unpaged.insert(cursor);
         }
         self.by_id.insert(raise.message_id.alert(), cursor);
         let told = place.and_then(|place| self.motion.fix_of(&raise, &place));
@@ -124,6 +155,7 @@ impl Tracks {
             newest: raise.counters,
             heard: None,
             quiet: false,
+            paged,
             over: false,
             look_at: None,
             joined: VecDeque::new(),
@@ -242,6 +274,7 @@ impl Tracks {
 
     fn remove(&mut self, cursor: Cursor) {
         let Some(track) = self.tracks.remove(&cursor) else { return };
+        self.unpaged.remove(&cursor);
         if let Some(at) = track.look_at {
             self.look_at.remove(&(at, cursor));
         }
@@ -287,7 +320,7 @@ impl Track {
 
     /// By which rule something is to be told next, and when.
     fn next(&self, motion: &Motion, listens_from: Option<Time>) -> Option<(Time, Rule)> {
-        if self.over {
+        if self.over || !self.paged {
             return None;
         }
         let moved_at = || self.moved_at.map_or(Time(0), |at| at + motion.moving_every);

@@ -62,7 +62,7 @@ impl Desk {
             alert: arrival.alert_id(),
             kind: arrival.kind,
             counters: arrival.counters,
-            category: arrival.category.unwrap_or_default(),
+            category: raised.category,
             zone: raised.zone,
             also: raised.also.into(),
             agencies: raised.agencies,

@@ -86,6 +86,8 @@ pub struct Found {
     pub received_at: Time,
     /// Who answers it.
     pub agencies: Agencies,
+    /// What it is about.
+    pub category: Category,
     /// The zones that were paged for it beside its own.
     pub also: Vec<ZoneId>,
 }
@@ -226,7 +228,8 @@ pub struct DeskConfig {
     /// held one stays held, and a press of a surge is paged by itself.
     pub pending_max: usize,
     /// Alerts that wait for an answer. Beyond them the oldest that has climbed to everybody is forgotten, or else the
-    /// oldest, which then climbs no further. As many are watched for who moves or has gone quiet.
+    /// oldest, which then climbs no further. As many are watched for who moves or has gone
+    /// quiet; beyond them the oldest that nobody is paged for is forgotten, or else the oldest.
     pub open_max: usize,
 }
 

@@ -8,7 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasherDefault;
 
-use protocol::{AlertId, MessageId};
+use protocol::{AlertId, Category, MessageId};
 
 use super::lately::Lately;
 use crate::{Agencies, Answer, Cursor, Decision, DeviceIndex, Record, Time, ZoneId};
@@ -29,6 +29,7 @@ pub(super) struct Raised {
     pub(super) zone: ZoneId,
     pub(super) also: Box<[ZoneId]>,
     pub(super) agencies: Agencies,
+    pub(super) category: Category,
     pub(super) received_at: Time,
 }
 
@@ -38,6 +39,7 @@ impl Raised {
             zone: record.zone.clone(),
             also: record.also.as_slice().into(),
             agencies: record.agencies,
+            category: record.category,
             received_at: record.received_at,
         }
     }
@@ -187,6 +189,7 @@ mod tests {
             zone: ZoneId::new("z"),
             also: Box::default(),
             agencies: Agencies::ALL,
+            category: Category::Unspecified,
             received_at: Time(0),
         };
         Remembered { cursor: Cursor(cursor), device: None, raised, held: false }

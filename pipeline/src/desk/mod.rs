@@ -79,7 +79,7 @@ pub struct DeskSizes {
     pub incident_places: usize,
     /// Alerts that wait for an answer.
     pub open_alerts: usize,
-    /// Alerts of which it is told whether whoever pressed moves or has gone quiet.
+    /// Alerts of which it is known whether whoever pressed moves or has gone quiet.
     pub tracked_alerts: usize,
     /// What is known of devices and presses.
     pub admission: AdmissionSizes,
@@ -333,6 +333,7 @@ impl Named {
                 zone: raise.zone.clone(),
                 also: raise.also.as_slice().into(),
                 agencies: raise.agencies,
+                category: raise.category,
                 received_at: raise.received_at,
             })
         })

@@ -46,7 +46,8 @@ impl Desk {
                     _ => (Box::default(), Agencies::ALL),
                 };
                 let zone = self.zones.id(index);
-                Raised { zone, also, agencies, received_at: arrival.received_at }
+                let category = arrival.category.unwrap_or_default();
+                Raised { zone, also, agencies, category, received_at: arrival.received_at }
             }
         };
         if labels.contains(Label::Exercise) {
@@ -59,7 +60,8 @@ impl Desk {
     }
 
     /// The zones that are paged for a raise beside its own, above where nobody listens and across a near border; the
-    /// neighbours that are told, if it is in no zone; and who is to answer: whom its own zone asks, and whom those across the border would, had it been there.
+    /// neighbours that are told, if it is in no zone; and who is to answer: whom its own zone asks, and whom those across
+    /// the border would, had it been there.
     fn asked(
         &self,
         arrival: &Arrival,
@@ -74,11 +76,17 @@ impl Desk {
         let outside = place.filter(|_| found.is_none()).into_iter();
         let told = outside.flat_map(|place| self.answering.neighbours(place)).cloned();
         let beside = near.iter().map(|zone| self.zones.id(*zone));
-        let also = above.into_iter().chain(beside).chain(told);
+        let mut also: Vec<ZoneId> = above.into_iter().chain(beside).collect();
+        for neighbour in told {
+            // A neighbour may have several areas, which may overlap.
+            if !also.contains(&neighbour) {
+                also.push(neighbour);
+            }
+        }
         let category = arrival.category.unwrap_or(Category::Unspecified);
         let agencies = |zone| self.answering.agencies(&self.zones, zone, category);
         let asked = near.iter().fold(agencies(zone), |all, zone| all.union(agencies(*zone)));
-        (also.collect(), asked)
+        (also.into(), asked)
     }
 
     /// When the raise was received that an update or cancel belongs to, or that a raise joined.

@@ -102,7 +102,7 @@ pub struct Record {
     pub kind: Kind,
     /// The device's counters.
     pub counters: Counters,
-    /// Category, if it states one.
+    /// What its alert is about, as the raise says; of a message that belongs to no alert that is known, as it says itself.
     pub category: Category,
     /// The zone that it is routed to.
     pub zone: ZoneId,

@@ -49,6 +49,7 @@ impl Disk {
             held: record.disposition == Disposition::Held && !self.promoted.contains(&id.alert()),
             received_at: record.received_at,
             agencies: record.agencies,
+            category: record.category,
             also: record.also.clone(),
         })
     }

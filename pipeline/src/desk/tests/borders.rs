@@ -70,3 +70,12 @@ fn neighbour_is_told_of_a_press_outside_every_zone_and_of_what_follows() {
     assert_eq!(raised(&mut town, beside(500, 0)).also, [], "inside");
     assert_eq!(raised(&mut town, None).also, [], "nowhere");
 }
+
+#[test]
+fn neighbour_of_two_areas_is_told_once_where_both_hold_a_press() {
+    let mut town = Town::new();
+    let neighbours = vec![Neighbour::new("batu"), Neighbour::new("kab"), Neighbour::new("batu")];
+    town.route(Routing { neighbours, ..Routing::default() });
+    let also = raised(&mut town, Position::new(5_000_000, 120_000_000)).also;
+    assert_eq!(also, ["neighbour:batu", "neighbour:kab"].map(ZoneId::new));
+}

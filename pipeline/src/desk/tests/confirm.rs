@@ -255,7 +255,8 @@ fn held_press_is_confirmed_at_the_place_that_its_update_brings() {
         }
         town.send(0, placed(held, 100_000));
         town.press(2);
-        assert_eq!(town.decisions().last().unwrap().promotes(), Some(held), "the first place");
+        let promoted = town.decisions().filter_map(Decision::promotes).next_back();
+        assert_eq!(promoted, Some(held), "the first place");
     }
     // Whoever confirms it was there before.
     let mut town = town();
@@ -348,4 +349,18 @@ fn presses_without_a_place_are_bounded_and_of_one_device_few() {
     assert_eq!(promotions(&town), 0, "only the newest four wait");
     town.send(0, placed(alerts[2], 0));
     assert_eq!(promotions(&town), 1);
+}
+
+#[test]
+fn one_device_that_presses_without_a_place_does_not_push_out_others() {
+    let config = DeskConfig { pending_max: 8, ..DeskConfig::default() };
+    let mut town = Town::within(Policy::default(), config);
+    town.prank(0, 3);
+    town.prank(3, 3);
+    let held = town.send(3, nowhere()).0.message_id.alert();
+    (0..20).for_each(|_| drop(town.send(0, nowhere())));
+    town.press(1);
+    town.press(2);
+    town.send(3, placed(held, 0));
+    assert_eq!(town.decisions().last().unwrap().promotes(), Some(held));
 }

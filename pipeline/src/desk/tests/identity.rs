@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use protocol::{Counters, DeviceId, Label, Labels, Position};
+use protocol::{Category, Counters, DeviceId, Label, Labels, Position};
 
 use std::sync::Arc;
 
@@ -152,6 +152,21 @@ fn old_update_is_dismissed_and_a_cancel_never_is() {
     assert_eq!(appended(&outputs(&mut desk, Input::Arrived(cancel))).kind, Kind::Cancel);
     let crossed = outputs(&mut desk, Input::Arrived(update(4, 4, Counters::new(1, 99), 1)));
     assert_eq!(appended(&crossed).kind, Kind::Update);
+}
+
+#[test]
+fn update_is_about_what_its_raise_is_about() {
+    let mut desk = desk();
+    let fire = Arrival { category: Some(Category::Fire), ..raise(1, 1, Counters::new(1, 0)) };
+    outputs(&mut desk, Input::Arrived(fire));
+    let mut about = |id: u8, sequence, alert, category| {
+        let arrival = update(id.into(), id, Counters::new(1, sequence), alert);
+        let followed = outputs(&mut desk, Input::Arrived(Arrival { category, ..arrival }));
+        appended(&followed).category
+    };
+    assert_eq!(about(2, 1, 1, None), Category::Fire);
+    assert_eq!(about(3, 2, 1, Some(Category::Crime)), Category::Fire);
+    assert_eq!(about(4, 3, 77, Some(Category::Crime)), Category::Crime, "of an unknown alert");
 }
 
 #[test]
@@ -321,6 +336,7 @@ impl World {
                 held: false,
                 received_at: record.received_at,
                 agencies: record.agencies,
+                category: record.category,
                 also: record.also.clone(),
             });
             self.bring(Input::LookedUp { id, found });

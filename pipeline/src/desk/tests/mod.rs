@@ -4,6 +4,7 @@ mod answers;
 mod borders;
 mod climb;
 mod climb_model;
+mod climb_oracle;
 mod confirm;
 mod identity;
 mod incident;

@@ -109,7 +109,11 @@ impl World {
                 self.follow(*device, *kind, *nth, *metres, *late);
             }
             Step::Beat { device } => self.follow(*device, Kind::Heartbeat, 0, None, false),
-            Step::Judge { nth, verdict } => self.judge(*nth, *verdict),
+            Step::Judge { nth, verdict } => {
+                self.judge(*nth, *verdict);
+                // Whoever pressed what was promoted may have moved before.
+                self.town.tick();
+            }
             Step::Block { device, hours } => {
                 let until = self.town.now + Span::from_secs(hours * 3_600);
                 let block = Demand::Block { about: Town::about(*device), until };

@@ -165,19 +165,38 @@ fn an_older_place_that_comes_later_is_no_way_back() {
 }
 
 #[test]
-fn held_press_is_watched_from_its_promotion_on() {
+fn of_a_held_press_everything_is_told_once_it_is_promoted() {
     let mut town = Town::new();
     town.prank(1, 3);
     let held = town.press(1).message_id.alert();
-    walk(&mut town, held, 500);
+    let first = walk(&mut town, held, 500);
     pass_seconds(&mut town, 100);
     assert_eq!(told(&town, held), [], "nobody is paged for it");
     town.judge(held, Verdict::Genuine).unwrap();
-    let line = walk(&mut town, held, 600);
-    assert_eq!(
-        told(&town, held).last().map(|(_, act, seen)| (*act, *seen)),
-        Some(("moving", line))
-    );
+    town.tick();
+    assert_eq!(told(&town, held), [(2_080, "moving", first), (2_080, "quiet", first)]);
+    pass_seconds(&mut town, 60);
+    let line = walk(&mut town, held, 700);
+    assert_eq!(told(&town, held)[2..], [(2_140, "moving", line)]);
+}
+
+#[test]
+fn held_press_that_was_cancelled_is_not_watched_when_it_is_promoted() {
+    for restarts in [false, true] {
+        let mut town = Town::new();
+        town.prank(1, 3);
+        let held = town.press(1).message_id.alert();
+        walk(&mut town, held, 500);
+        town.send(1, Sent::cancel(held));
+        if restarts {
+            town.restart();
+        }
+        town.judge(held, Verdict::Genuine).unwrap();
+        assert!(town.acts().contains(&"promote"));
+        walk(&mut town, held, 900);
+        pass_seconds(&mut town, 100);
+        assert_eq!(told(&town, held), []);
+    }
 }
 
 #[test]
@@ -283,6 +302,27 @@ fn tracks_are_bounded_and_the_oldest_leaves_first() {
     }
     let moved: Vec<_> = alerts.iter().map(|alert| told(&town, *alert).len()).collect();
     assert_eq!(moved, [0, 1, 1]);
+}
+
+#[test]
+fn held_presses_displace_no_track_of_a_paged_one() {
+    let config = DeskConfig { open_max: 4, ..DeskConfig::default() };
+    let mut town = Town::within(Policy::default(), config);
+    let block = Demand::Block { about: Town::about(1), until: START + 10 * DAY };
+    town.demand(block, Reach::Everywhere).unwrap();
+    let paged = town.press(2).message_id.alert();
+    (0..9).for_each(|_| drop(town.press(1)));
+    assert_eq!(town.desk.sizes().tracked_alerts, 4);
+    let moves = |town: &mut Town, metres| {
+        town.pass(MINUTE);
+        town.send(2, Sent { place: place(metres), ..Sent::update(paged) });
+        told(town, paged).iter().filter(|(_, act, _)| *act == "moving").count()
+    };
+    assert_eq!(moves(&mut town, 300), 1);
+    (3..6).for_each(|device| drop(town.send(device, Sent::at(i64::from(device) * 5_000))));
+    assert_eq!((town.desk.sizes().tracked_alerts, moves(&mut town, 900)), (4, 2));
+    town.press(1);
+    assert_eq!((town.desk.sizes().tracked_alerts, moves(&mut town, 1_500)), (4, 3));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use protocol::{AlertId, Counters, Kind, Position};
 
-use super::town::{MINUTE, Sent, answer_of};
+use super::town::{MINUTE, Sent};
 use crate::*;
 
 pub(super) const MOVING_EVERY: Span = MINUTE;
@@ -60,12 +60,11 @@ pub(super) fn motion(lines: &[Entry], alert: AlertId) -> Option<Motion> {
             decision.act == Act::Promote && decision.alert.is_some_and(|(id, _)| id == alert)
         }
     };
-    let paged = lines.iter().position(is_paged)?;
+    lines.iter().find(|line| is_paged(line))?;
     let told = known(raise.stated().0);
-    let over = matches!(answer_of(&lines[..paged], alert), Answer::Resolved { .. });
-    let mut motion = Motion { told, last: raised, over, ..Motion::default() };
+    let mut motion = Motion { told, last: raised, ..Motion::default() };
     let (mut ids, mut newest) = (vec![alert], raise.counters);
-    for (line, entry) in lines.iter().enumerate().skip(paged + 1) {
+    for (line, entry) in lines.iter().enumerate().skip(raised + 1) {
         match entry {
             Entry::Message(message) => {
                 motion.take_message(line, message, &mut ids, &mut newest);
