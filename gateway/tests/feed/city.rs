@@ -260,6 +260,22 @@ impl City {
         client
     }
 
+    /// The stream that is opened as soon as there is a place: the server notices a moment later that a client has gone.
+    pub(crate) async fn once_free(&self, headers: &[(&str, &str)]) -> Client {
+        let asked = async {
+            loop {
+                let response = self.get("/v1/feed", headers).await;
+                if response.status() != 503 {
+                    return response;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let response = tokio::time::timeout(PATIENCE, asked).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Client::new(response)
+    }
+
     /// A refused request's status and problem.
     pub(crate) async fn refusal(
         &self,
