@@ -30,7 +30,7 @@ pub(crate) const HOUR: u64 = 3_600_000_000;
 const CURSOR_KEY: [u8; 16] = [7; 16];
 
 /// Longer than anything here takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A gateway's journal and operator side.
 pub(crate) struct City {

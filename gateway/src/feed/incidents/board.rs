@@ -120,6 +120,11 @@ impl Board {
         done
     }
 
+    /// Lets readers look, though nothing is told: what their tokens see may have changed.
+    pub(super) fn wake(&self) {
+        self.state.send_modify(|_| {});
+    }
+
     /// Looks at the shelf.
     pub(super) fn look<T>(&self, at: impl FnOnce(&Shelf) -> T) -> T {
         at(&self.lock().shelf)
