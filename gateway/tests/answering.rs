@@ -326,27 +326,6 @@ async fn whoever_walks_away_and_falls_silent_is_told_of_once_through_kills() {
     operator.wait(&["alert", &alert], |shown| shown["motion"]["quiet_since"].is_null()).await;
 }
 
-#[tokio::test]
-async fn incident_is_printed_with_its_state_each_time_that_it_changes() {
-    let site = Site::serve().await;
-    let siti = operator(&site, "siti", "operator").await;
-    let alert = press(&site, 1).await;
-    let mut feed = from_start(&site, &siti.token);
-    feed.args(["--view", "incidents"]);
-    let mut feed = Reader::start(feed);
-    let state = |event: &Value, state: &str| {
-        event["event"] == "incident" && event["data"]["state"] == json!(state)
-    };
-    let waiting = feed.until(|event| state(event, "waiting")).await;
-    assert_eq!(
-        (&waiting["data"]["incident_id"], &waiting["data"]["count"]),
-        (&json!(alert), &json!(1))
-    );
-    siti.wait(&["ack", &alert], |_| true).await;
-    let acknowledged = feed.until(|event| state(event, "acknowledged")).await;
-    assert_eq!(acknowledged["data"]["incident_id"], json!(alert));
-}
-
 /// `gateway feed` from the beginning.
 fn from_start(site: &Site, token: &str) -> std::process::Command {
     let url = format!("http://{}", site.ready("operator_addr"));

@@ -233,10 +233,7 @@ async fn refusals_say_what_is_wrong() {
     let (status, body) = city.refusal("", &[token]).await;
     assert_eq!((status, body["type"].as_str()), (503, Some(&*urn("full"))));
     drop(client);
-    // The place is free again once the server has noticed.
-    while city.get("/v1/feed", &[token]).await.status() == 503 {
-        tokio::task::yield_now().await;
-    }
+    city.once_free(&[token]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,9 +265,7 @@ async fn slow_client_is_cut_off_delays_nobody_and_costs_a_bounded_amount() {
     }
     // The slow client reads only when it has been given up and its place is free: what was kept for it, and the end.
     let token = ("authorization", "Bearer token");
-    while city.get("/v1/feed", &[token]).await.status() == 503 {
-        tokio::task::yield_now().await;
-    }
+    drop(city.once_free(&[token]).await);
     let mut kept = vec![];
     let ended = slow.read_to_end(&mut kept).await;
     assert!(ended.is_err() || !kept.ends_with(b"0\r\n\r\n"), "a cut is no orderly end");
@@ -279,7 +274,7 @@ async fn slow_client_is_cut_off_delays_nobody_and_costs_a_bounded_amount() {
     assert!(pushed_bytes > kept.len() + (1 << 20), "{} of {pushed_bytes}", kept.len());
     let text = String::from_utf8_lossy(&kept).into_owned();
     let (last_id, last_seen) = city::last_whole_event(&text);
-    let mut resumed = city.connect("", &last_id).await;
+    let mut resumed = city.once_free(&[token, ("last-event-id", &last_id)]).await;
     assert_eq!(resumed.event().await, last_seen + 1);
 }
 

@@ -85,14 +85,18 @@ impl Backlog {
         let read = tokio::task::spawn_blocking(move || {
             let begun = clock::monotonic();
             let chunk = backlog.read_blocking(shape, after, tip);
-            (chunk, begun, clock::monotonic())
+            // The turn lasts as long as the batch, even where nobody waits for it any more.
+            (chunk, turn, begun, clock::monotonic())
         });
-        let (chunk, begun, done) = read.await.map_err(|_| BacklogError::Stopping)?;
+        let (chunk, turn, begun, done) = read.await.map_err(|_| BacklogError::Stopping)?;
         let rest = lock(&self.live).rest(tip, done, done - begun);
-        tokio::spawn(async move {
-            tokio::time::sleep(rest).await;
-            drop(turn);
-        });
+        // Even the shortest sleep lasts until the clock's next millisecond, longer than a batch.
+        if !rest.is_zero() {
+            tokio::spawn(async move {
+                tokio::time::sleep(rest).await;
+                drop(turn);
+            });
+        }
         Ok(chunk?)
     }
 

@@ -81,9 +81,11 @@ impl Feed {
         tokio::join!(self.heads.run(&self.codec), incidents);
     }
 
-    /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on.
+    /// Puts other zones in force: streams that are open see what their tokens cover in them from the next read on, which
+    /// for streams of incidents is at once.
     pub fn set_zones(&self, zones: Arc<Zones>) {
         self.zones.store(zones);
+        self.incidents.wake();
     }
 
     /// Ends every stream once it has delivered what was pushed. Call it after the last push.

@@ -30,7 +30,7 @@ pub(crate) const HOUR: u64 = 3_600_000_000;
 const CURSOR_KEY: [u8; 16] = [7; 16];
 
 /// Longer than anything here takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A gateway's journal and operator side.
 pub(crate) struct City {
@@ -258,6 +258,22 @@ impl City {
         let opening = client.block().await.unwrap();
         assert!(opening.starts_with(": kentongan"), "{opening}");
         client
+    }
+
+    /// The stream that is opened as soon as there is a place: the server notices a moment later that a client has gone.
+    pub(crate) async fn once_free(&self, headers: &[(&str, &str)]) -> Client {
+        let asked = async {
+            loop {
+                let response = self.get("/v1/feed", headers).await;
+                if response.status() != 503 {
+                    return response;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let response = tokio::time::timeout(PATIENCE, asked).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Client::new(response)
     }
 
     /// A refused request's status and problem.

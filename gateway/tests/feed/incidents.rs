@@ -1,13 +1,14 @@
 //! The view of incidents over HTTP. What a subscriber should be shown is worked out from what was written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gateway::config::FeedConfig;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::GRANTS;
-use crate::city::{City, Client, HOUR, ZONES};
+use crate::city::{City, Client, HOUR, PATIENCE, ZONES};
 
 /// A step in the life of a city, a gateway and one subscriber.
 #[derive(Debug, Clone)]
@@ -153,6 +154,21 @@ async fn who_resumes_is_told_each_incident_that_changed_once() {
     assert_eq!(city.connect("", &id).await.event().await, 5);
 }
 
+/// Reads until an incident is told whole: with this many alerts, of these zones.
+async fn read_until_whole(client: &mut Client, count: u64, zones: &[&str]) {
+    let whole = async {
+        loop {
+            let Some((_, data)) = told(&client.block().await.unwrap()) else { continue };
+            if data["count"] == count {
+                return data["zones"].clone();
+            }
+        }
+    };
+    // Keep-alives come for ever.
+    let found = tokio::time::timeout(PATIENCE, whole).await.unwrap();
+    assert_eq!(found, serde_json::json!(zones));
+}
+
 #[tokio::test]
 async fn token_that_sees_more_is_told_what_it_comes_to_on_the_open_stream() {
     let mut city = City::start(FeedConfig::default()).await;
@@ -162,15 +178,24 @@ async fn token_that_sees_more_is_told_what_it_comes_to_on_the_open_stream() {
     let mut client = city.connect("?view=incidents&from=start", "").await;
     let (_, before) = told(&client.block().await.unwrap()).unwrap();
     assert_eq!((&before["count"], &before["zones"]), (&1.into(), &serde_json::json!(["west"])));
+    // Nothing more has to happen for that.
     city.move_east_below_west();
+    read_until_whole(&mut client, 2, &["east", "west"]).await;
     city.alert_of("west", Some(1));
-    loop {
-        let (_, data) = told(&client.block().await.unwrap()).unwrap();
-        if data["count"] == 3 {
-            assert_eq!(data["zones"], serde_json::json!(["east", "west"]));
-            break;
-        }
-    }
+    read_until_whole(&mut client, 3, &["east", "west"]).await;
+}
+
+#[tokio::test]
+async fn token_that_is_given_another_zone_is_told_so_by_the_next_keep_alive() {
+    let keepalive_interval = Duration::from_millis(20);
+    let mut city = City::start(FeedConfig { keepalive_interval, ..FeedConfig::default() }).await;
+    city.grant("token", &["west"], HOUR);
+    city.alert_of("west", None);
+    city.alert_of("east", Some(1));
+    let mut client = city.connect("?view=incidents&from=start", "").await;
+    read_until_whole(&mut client, 1, &["west"]).await;
+    city.grant("token", &["west", "east"], HOUR);
+    read_until_whole(&mut client, 2, &["east", "west"]).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ struct Shown {
     encoded: Encoded,
 }
 
-/// Summaries as bytes, without their ids; the newest in turn.
+/// Summaries as bytes, without their ids, of turns that are told; the newest of them.
 #[derive(Default)]
 struct Encoded {
     by_turn: BTreeMap<Turn, Bytes>,
@@ -112,6 +112,9 @@ impl Board {
         let mut shown = self.lock();
         let before = shown.shelf.last();
         let done = work(&self.viewer, &mut shown.shelf);
+        for turn in shown.shelf.take_gone() {
+            shown.encoded.forget(turn);
+        }
         let last = shown.shelf.last();
         drop(shown);
         if wake || last != before {
@@ -120,9 +123,26 @@ impl Board {
         done
     }
 
+    /// Lets readers look, though nothing is told: what their tokens see may have changed.
+    pub(super) fn wake(&self) {
+        self.state.send_modify(|_| {});
+    }
+
     /// Looks at the shelf.
     pub(super) fn look<T>(&self, at: impl FnOnce(&Shelf) -> T) -> T {
         at(&self.lock().shelf)
+    }
+
+    /// Bytes that are kept of summaries, and whether each of them is still told.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, bool) {
+        let shown = self.lock();
+        let told: std::collections::BTreeSet<_> =
+            shown.shelf.behind(Turn::default()).map(|(turn, _)| turn).collect();
+        let encoded = &shown.encoded.by_turn;
+        let bytes = encoded.values().map(Bytes::len).sum();
+        assert_eq!(bytes, shown.encoded.bytes);
+        (bytes, encoded.keys().all(|turn| told.contains(turn)))
     }
 
     /// What is told behind `after` to a reader who was told every change up to `from`, about as much as fills a chunk.
@@ -181,6 +201,13 @@ impl Board {
 impl Encoded {
     fn get(&self, turn: Turn) -> Option<Bytes> {
         self.by_turn.get(&turn).cloned()
+    }
+
+    /// What is told no more is read no more.
+    fn forget(&mut self, turn: Turn) {
+        if let Some(summary) = self.by_turn.remove(&turn) {
+            self.bytes -= summary.len();
+        }
     }
 
     fn keep(&mut self, turn: Turn, summary: Bytes, bytes_max: usize) {

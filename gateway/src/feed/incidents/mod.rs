@@ -77,6 +77,11 @@ impl Incidents {
         boards.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Lets every reader look which board is its own.
+    pub(super) fn wake(&self) {
+        self.live().iter().for_each(|board| board.wake());
+    }
+
     /// What is told on `board` behind a turn, to a reader who was told every change up to a place.
     fn read(&self, board: &Board, behind: (Turn, Cursor), feed: &Feed) -> Batch {
         board.read(behind, &self.ledger, &feed.codec, feed.config.ring_bytes)

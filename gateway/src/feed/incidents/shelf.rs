@@ -44,6 +44,8 @@ struct Known {
 pub(super) struct Shelf {
     told: BTreeMap<Turn, Told>,
     known: HashMap<AlertId, Known>,
+    /// Turns that were told and are not any more, since they were last taken.
+    gone: Vec<Turn>,
     last: Turn,
     due: BTreeSet<(Instant, AlertId)>,
     waiting: BTreeSet<(Cursor, AlertId)>,
@@ -90,9 +92,7 @@ impl Shelf {
     /// The incident is kept no more: whoever was not told its latest change is not told it any more.
     pub(super) fn leave(&mut self, incident: AlertId) {
         let Some(known) = self.known.remove(&incident) else { return };
-        if let Some(turn) = known.turn {
-            self.told.remove(&turn);
-        }
+        self.tell_no_more(known.turn);
         if let Some((cursor, due)) = known.waits {
             self.waiting.remove(&(cursor, incident));
             self.due.remove(&(due, incident));
@@ -117,9 +117,7 @@ impl Shelf {
                 self.waiting.remove(&(cursor, incident));
             }
             known.told_at = Some(now);
-            if let Some(turn) = earlier {
-                self.told.remove(&turn);
-            }
+            self.tell_no_more(earlier);
             let turn = self.tell(incident, latest, before);
             if let Some(known) = self.known.get_mut(&incident) {
                 known.turn = Some(turn);
@@ -127,6 +125,11 @@ impl Shelf {
             flushed += 1;
         }
         flushed
+    }
+
+    /// Turns that are told no more, each once.
+    pub(super) fn take_gone(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.gone)
     }
 
     /// When the next incident is due.
@@ -159,6 +162,13 @@ impl Shelf {
     fn safe(&self) -> Cursor {
         let first = self.waiting.first();
         first.map_or(self.tip, |(cursor, _)| Cursor(cursor.0.saturating_sub(1)))
+    }
+
+    fn tell_no_more(&mut self, turn: Option<Turn>) {
+        if let Some(turn) = turn {
+            self.told.remove(&turn);
+            self.gone.push(turn);
+        }
     }
 
     fn tell(&mut self, incident: AlertId, cursor: Cursor, before: Cursor) -> Turn {

@@ -82,10 +82,7 @@ impl Source for Incidents {
             return Step::Gap(gap);
         }
         self.is_new = false;
-        if self.turn >= last {
-            self.position = self.board.look(|shelf| shelf.resumes_at(self.turn)).max(self.position);
-            return Step::Served;
-        }
+        // Also where nothing is told here: on another board there may be.
         if let Err(refusal) = reader.renew() {
             return Step::Close(refusal.title());
         }
@@ -93,6 +90,10 @@ impl Source for Incidents {
         if !self.board.is_for(viewer, self.format) {
             self.go_to(&reader.feed, viewer);
             return Step::Again;
+        }
+        if self.turn >= last {
+            self.position = self.board.look(|shelf| shelf.resumes_at(self.turn)).max(self.position);
+            return Step::Served;
         }
         let batch = reader.feed.incidents.read(&self.board, (self.turn, self.from), &reader.feed);
         self.turn = batch.turn;

@@ -29,6 +29,9 @@ use crate::feed::shape::Format;
 use crate::feed::testing::town;
 use crate::registry::{Limits, Sight};
 
+/// Bytes that a board keeps of summaries: of a few.
+const ENCODED_MAX: usize = 4_096;
+
 fn viewers() -> Vec<Viewer> {
     let of = |zones: &[&str], limits| {
         let zones: Vec<ZoneId> = zones.iter().copied().map(ZoneId::new).collect();
@@ -90,7 +93,7 @@ impl House {
         }
     }
 
-    /// Takes these lines at this moment, and looks at what is told.
+    /// Takes these lines at this moment, and looks at what is told and what is kept for that.
     fn take(&mut self, entries: Vec<Entry>) {
         self.entries.extend(entries.iter().map(|entry| (self.now, entry.clone())));
         let last = Cursor(self.entries.len() as u64);
@@ -98,6 +101,8 @@ impl House {
         let boards = self.room.live();
         self.due = self.room.take(&lines, &boards, (last, self.now), false).1;
         for reader in &mut self.readers {
+            let (kept_bytes, is_told) = reader.board.kept();
+            assert!(is_told && kept_bytes <= ENCODED_MAX, "{kept_bytes} bytes are kept");
             let told: Vec<_> = reader.board.look(|shelf| shelf.behind(reader.seen).collect());
             for (turn, told) in told {
                 reader.seen = turn;
@@ -123,7 +128,7 @@ impl House {
         let reader = &mut self.readers[index];
         for _ in 0..batches {
             let behind = (reader.turn, reader.from);
-            let batch = reader.board.read(behind, &self.room.ledger, &self.codec, 4_096);
+            let batch = reader.board.read(behind, &self.room.ledger, &self.codec, ENCODED_MAX);
             let text = String::from_utf8(batch.bytes.to_vec()).unwrap();
             for event in text.split_terminator("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
