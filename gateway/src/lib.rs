@@ -14,6 +14,7 @@ pub mod hints;
 pub mod identity;
 pub mod intake;
 pub mod journal;
+mod lock;
 pub mod operator;
 pub mod ready;
 pub mod registry;

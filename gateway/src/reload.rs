@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, ZonesConfig};
+use crate::lock::lock;
 use crate::settings::{self, Settings, SettingsError};
 use crate::zones::{self, ZonesError};
 
@@ -210,6 +211,6 @@ impl<S: Settings> Watched<S> {
     }
 
     fn text(&self) -> MutexGuard<'_, Cow<'static, str>> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.text)
     }
 }

@@ -5,8 +5,9 @@
 //! token limited to some agencies or categories counts like any other: whom it does not cover is left to the deadlines.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::lock::lock;
 use pipeline::ZoneId;
 use tokio::sync::watch;
 
@@ -55,7 +56,7 @@ impl Attendance {
     /// published last is what holds last.
     fn change(&self, change: impl FnOnce(&mut BTreeMap<ZoneId, usize>)) {
         // A thread that panicked while it held the lock has left whole counts behind.
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = lock(&self.streams);
         change(&mut streams);
         self.published.send_if_modified(|published| {
             let same = published.as_ref().is_some_and(|before| before.iter().eq(streams.keys()));

@@ -6,7 +6,7 @@
 //! make those late who are not.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pipeline::Cursor;
@@ -17,6 +17,7 @@ use super::cursor::CursorCodec;
 use super::shape::Shape;
 use crate::clock;
 use crate::journal::{JournalError, Reader};
+use crate::lock::lock;
 
 /// Records in one batch: about as many as fill a chunk, so that a slow subscriber holds no more than one.
 const BATCH_RECORDS: usize = 128;
@@ -134,11 +135,6 @@ impl Live {
             _ => Duration::ZERO,
         }
     }
-}
-
-/// A thread that panicked while it held the lock has left whole values behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

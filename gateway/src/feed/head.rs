@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use pipeline::{Cursor, Entry};
@@ -18,6 +18,7 @@ use super::chunk::{Chunk, ChunkBuilder};
 use super::cursor::CursorCodec;
 use super::shape::Shape;
 use crate::clock;
+use crate::lock::lock;
 use crate::telemetry::{Stage, StageTimer};
 
 /// Records that may wait to be encoded: a few milliseconds of work. Beyond it they are left to the journal.
@@ -239,11 +240,6 @@ impl std::fmt::Debug for Head {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Head").field("tip", &self.tip()).finish_non_exhaustive()
     }
-}
-
-/// A thread that panicked while it held the lock has left whole values behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

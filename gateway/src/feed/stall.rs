@@ -3,8 +3,9 @@
 //! A stream that is not pulled cannot end itself, so whoever owns the connection watches: it counts beats since a
 //! stream last handed something over without being asked for more. Beats are counted, so no clock is read.
 
+use crate::lock::lock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Beats per write timeout: a stalled stream is found after one timeout, at most a quarter of it later.
 pub const BEATS_PER_TIMEOUT: u32 = 4;
@@ -82,7 +83,7 @@ impl Streams {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<AtomicU32>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.streams)
     }
 }
 

@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
+use crate::lock::lock;
 use metrics::{Gauge, gauge};
 use pipeline::{Act, Decision, Disposition, Entry};
 use protocol::{AlertId, Progress};
@@ -156,7 +157,7 @@ impl Followers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use metrics::{Counter, counter};
 use pipeline::{AddressStanding, DeviceIndex};
@@ -18,6 +18,7 @@ use quinn::{Connection, VarInt};
 use super::followers::Room;
 use super::strangers::{Charge, Strangers};
 use crate::config::AlertConfig;
+use crate::lock::lock;
 
 /// Why the gateway ends a connection, as it tells the other end (application error codes of RFC 9000 section 20.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Peers {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
-        self.unproven.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unproven)
     }
 }
 

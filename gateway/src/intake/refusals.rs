@@ -4,10 +4,11 @@
 //! again at once: left to it, refusing alone fills a core and first presses wait for their handshakes. So refusals are
 //! kept back, the longer the more of them there are, and a relay runs out of streams (RFC 9000 section 4.6).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::config::LaneConfig;
+use crate::lock::lock;
 
 /// The pace at which a shard tells refusals.
 pub(super) struct Refusals {
@@ -31,7 +32,7 @@ impl Refusals {
 
     /// When what is refused now may be told.
     pub(super) fn due(&self, now: Instant) -> Instant {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = lock(&self.latest);
         let in_turn = latest.map_or(now, |latest| latest + self.gap);
         let due = in_turn.max(now + self.at_least).min(now + self.at_most);
         *latest = Some(due);

@@ -1,8 +1,9 @@
 //! Exchanges of a shard that wait for the desk's receipt, and the tickets by which it comes back.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::lock::lock;
 use pipeline::Ticket;
 use protocol::Receipt;
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +34,7 @@ impl Waiting {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, oneshot::Sender<Receipt>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -5,11 +5,12 @@
 //! stays in the journal.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pipeline::{Cursor, Time};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use crate::lock::lock;
 use crate::registry::WebhookId;
 use crate::sqlite::{self, OpenError, WriterOptions};
 
@@ -121,7 +122,7 @@ impl Ledger {
     /// If the file cannot be read.
     pub fn progress(&self, id: WebhookId) -> Result<Option<Progress>, LedgerError> {
         let select = "SELECT cursor, attempts, first_attempt_at, dropped, retries FROM progress WHERE webhook_id = ?1";
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = lock(&self.connection);
         let found = connection.prepare_cached(select)?.query_row([id.0], |row| {
             let first: i64 = row.get(2)?;
             Ok(Progress {
@@ -274,7 +275,7 @@ impl Ledger {
         let select = format!(
             "SELECT cursor, message_id, attempts, died_at, cause, due FROM dead WHERE webhook_id = ?1 {rest}"
         );
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = lock(&self.connection);
         let mut statement = connection.prepare_cached(&select)?;
         let letters = statement.query_map([id.0], read_letter)?;
         Ok(letters.collect::<Result<_, _>>()?)
@@ -284,7 +285,7 @@ impl Ledger {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = lock(&self.connection);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changed = change(&transaction)?;
         transaction.commit()?;

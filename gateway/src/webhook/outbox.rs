@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use crate::feed::{
     Audience, CursorCodec, Entitlement, Format, Shape, View, encode_event, time_text,
 };
 use crate::journal::{JournalError, Reader};
+use crate::lock::lock;
 use crate::registry::Webhook;
 
 /// Entries in one batch. Their events are what a webhook holds in memory, about 64 KiB.
@@ -125,10 +126,10 @@ impl Outbox {
         after: Cursor,
         limit: usize,
     ) -> Result<Batch, JournalError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&self.idle).pop();
         let mut reader = idle.map_or_else(|| Reader::open(&self.journal), Ok)?;
         let entries = reader.read_after(after, limit)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        lock(&self.idle).push(reader);
         let entitlement = Entitlement::new(&webhook.zones, &self.zones.load());
         let last = entries.last().map_or(after, Entry::cursor);
         let entitled =

@@ -5,7 +5,7 @@
 //! is by then.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use pipeline::Cursor;
@@ -18,6 +18,7 @@ use super::super::shape::Format;
 use super::ledger::Ledger;
 use super::shelf::{Shelf, Told, Turn};
 use super::summary;
+use crate::lock::lock;
 
 /// Summaries that one read encodes at most: of the largest incidents, some milliseconds of a thread that others wait for.
 const FRESH_MAX: usize = 32;
@@ -180,7 +181,7 @@ impl Board {
 
     fn encode(&self, told: Told, ledger: &Mutex<Ledger>) -> Option<Bytes> {
         let mut out = vec![];
-        let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = lock(ledger);
         let incident = (told.incident, ledger.incident(told.incident)?);
         let as_shown = (self.format, self.viewer.sight());
         match summary::write(incident, |audience| self.viewer.sees(audience), as_shown, &mut out) {
@@ -194,7 +195,7 @@ impl Board {
 
     /// A thread that panicked while it held the lock has left whole values behind.
     fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shown)
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::Instant;
 use pipeline::policy::HORIZON_MAX;
 use pipeline::{Cursor, Entry};
 
+use super::Incidents;
 use super::board::{Board, State};
 use super::ledger::Change;
-use super::{Incidents, lock};
 use crate::journal::{JournalError, Reader};
+use crate::lock::lock;
 
 /// Lines read in one step: some milliseconds of work.
 const BATCH_LINES: usize = 1_024;

@@ -20,7 +20,7 @@ mod summary;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use pipeline::Cursor;
 use tokio::sync::{Notify, watch};
@@ -36,6 +36,7 @@ use super::shape::Format;
 use super::state::Feed;
 use crate::clock;
 use crate::config::FeedConfig;
+use crate::lock::lock;
 
 /// What all readers of incidents share.
 pub(super) struct Incidents {
@@ -121,9 +122,4 @@ impl Incidents {
             }
         }
     }
-}
-
-/// A thread that panicked while it held the lock has left whole values behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,13 +4,14 @@
 //! taking the machine.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pipeline::{Cursor, Record};
 use tokio::sync::Semaphore;
 
 use super::refusal::Refusal;
 use crate::journal::{JournalError, Reader};
+use crate::lock::lock;
 use crate::registry::{Store, StoreError};
 use crate::search::{Lookup, SearchError};
 
@@ -97,11 +98,11 @@ impl Books {
         &self,
         read: impl FnOnce(&mut Volumes) -> Result<T, BookError>,
     ) -> Result<T, BookError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&self.idle).pop();
         let mut volumes = idle.map_or_else(|| self.open(), Ok)?;
         // After an error the files are opened anew: one may have been replaced.
         let answer = read(&mut volumes)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(volumes);
+        lock(&self.idle).push(volumes);
         Ok(answer)
     }
 
