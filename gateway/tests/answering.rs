@@ -195,6 +195,10 @@ async fn incidents_are_shown_as_they_are_through_kills() {
     let other = press_at(&site, 4, Position::new(-79_954_000, 1_126_123_000)).await;
     let own = elsewhere.until(|_| true).await;
     assert_eq!((&own["data"]["incident_id"], &own["data"]["count"]), (&json!(other), &json!(1)));
+    assert_eq!(own["data"]["state"], json!("waiting"));
+    siti.ctl(&["ack", &other]).unwrap();
+    let answered = elsewhere.until(|event| event["data"]["state"] == "acknowledged").await;
+    assert_eq!(answered["data"]["incident_id"], json!(other));
     assert!(feed.interrupt().await.success() && elsewhere.interrupt().await.success());
 }
 

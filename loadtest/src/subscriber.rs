@@ -230,7 +230,7 @@ impl Reading {
                     (self.shown)(alert.and_then(|alert| self.alerts.press(&alert)), now);
                 }
             });
-            if splitter.rest.len() > EVENT_LEN_MAX {
+            if splitter.is_full() {
                 return;
             }
         }
@@ -239,10 +239,10 @@ impl Reading {
 
 /// One server-sent event, borrowed from the bytes that came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Event<'a> {
+pub(crate) struct Event<'a> {
     id: Option<&'a str>,
-    name: &'a str,
-    data: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) data: &'a str,
 }
 
 /// The two fields of an event that matter here.
@@ -292,13 +292,13 @@ impl<'a> Event<'a> {
 /// Splits the bytes of a feed into events, whatever the pieces in which they come. Lines end with a line feed, as the
 /// gateway writes them.
 #[derive(Debug, Default)]
-struct Splitter {
+pub(crate) struct Splitter {
     rest: Vec<u8>,
 }
 
 impl Splitter {
     /// Takes the next piece and calls `each` for every event that is complete with it.
-    fn push(&mut self, piece: &[u8], mut each: impl FnMut(Event<'_>)) {
+    pub(crate) fn push(&mut self, piece: &[u8], mut each: impl FnMut(Event<'_>)) {
         if self.rest.is_empty() {
             self.rest.extend_from_slice(split(piece, &mut each));
         } else {
@@ -306,6 +306,11 @@ impl Splitter {
             let whole = std::mem::take(&mut self.rest);
             self.rest.extend_from_slice(split(&whole, &mut each));
         }
+    }
+
+    /// Whether more has come without an end than any event is long.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rest.len() > EVENT_LEN_MAX
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::clock::{Clock, Moment};
 use crate::feeds::Found;
-use crate::subscriber::{FeedError, Source, client, open_at};
+use crate::subscriber::{FeedError, Source, Splitter, client, open_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long nothing at all may come.
@@ -47,7 +47,7 @@ pub async fn watch(source: Source, duration: Duration) -> Result<Found, FeedErro
         let Some(left) = left.unwrap_or(Some(BEGIN_MAX)) else { break };
         match tokio::time::timeout(left, pieces.next()).await {
             Ok(Some(Ok(piece))) if tally.read(&piece, clock.now()) => changed = Some(clock.now()),
-            Ok(Some(Ok(_))) => {}
+            Ok(Some(Ok(_))) if !tally.splitter.is_full() => {}
             Ok(_) => {
                 open = 0;
                 break;
@@ -61,7 +61,7 @@ pub async fn watch(source: Source, duration: Duration) -> Result<Found, FeedErro
 /// What has come so far.
 #[derive(Debug, Default)]
 struct Tally {
-    line: Vec<u8>,
+    splitter: Splitter,
     /// When the events of the latest second came.
     lately: VecDeque<Moment>,
     counts: HashMap<String, u64>,
@@ -73,26 +73,24 @@ impl Tally {
     fn read(&mut self, piece: &[u8], now: Moment) -> bool {
         let before = self.shown.events;
         self.shown.bytes += piece.len() as u64;
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.line);
-                if let Some(data) = line.strip_prefix(b"data: ") {
-                    self.event(data, now);
-                }
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.push(piece, |event| {
+            if event.name == "incident" {
+                self.event(event.data, now);
             }
-        }
+        });
+        self.splitter = splitter;
         self.shown.events > before
     }
 
-    fn event(&mut self, data: &[u8], now: Moment) {
+    fn event(&mut self, data: &str, now: Moment) {
         self.shown.events += 1;
         while self.lately.front().is_some_and(|first| now.since(*first) >= SECOND) {
             self.lately.pop_front();
         }
         self.lately.push_back(now);
         self.shown.events_busiest_s = self.shown.events_busiest_s.max(self.lately.len());
-        let data: Value = serde_json::from_slice(data).unwrap_or_default();
+        let data: Value = serde_json::from_str(data).unwrap_or_default();
         let id = data.get("incident_id").and_then(Value::as_str);
         if let (Some(id), Some(count)) = (id, data.get("count").and_then(Value::as_u64)) {
             self.counts.insert(id.to_owned(), count);
